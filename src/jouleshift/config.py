@@ -1,0 +1,170 @@
+"""What a user can set, validated once, frozen afterwards.
+
+Three configurations, from the inside out: `ShiftConfig` is the number format of a shift layer, `TrainConfig`
+how a network is trained, `StudyConfig` a whole search. Each field carries its meaning and range, which become
+the command line's help and its error messages. Errors are `BadInput`: one line that names the field and, for
+an unknown one, the nearest valid name.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from jouleshift.errors import BadInput, nearest
+
+ShiftType = Literal["Q", "PS"]
+Rounding = Literal["deterministic", "stochastic"]
+NumericMode = Literal["default", "reference"]
+OptimizerName = Literal["SGD", "Adam", "Adagrad", "Adadelta", "RMSProp", "RAdam", "Ranger"]
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise BadInput(_one_line(error, type(self))) from None
+
+
+def _one_line(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first problem of a pydantic error in one line that names the field and the nearest valid name."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown setting {where!r}{nearest(where, model.model_fields)}"
+    if not where:
+        return first["msg"].removeprefix("Value error, ")
+    value = first.get("input")
+    shown = "" if first["type"] == "missing" else f" {value!r}"
+    return f"{where}{shown}: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+class ShiftConfig(_Config):
+    """The number format of shift layers, and how many get it (the lower half of the paper's Table 1)."""
+
+    kind: Annotated[ShiftType, Field(description="Q quantises trained weights, PS trains shift and sign")] = (
+        "PS"
+    )
+    weight_bits: Annotated[int, Field(ge=2, le=8, description="bits of a weight: sign and exponent")] = 5
+    act_integer_bits: Annotated[
+        int, Field(ge=1, le=32, description="integer bits of activations, sign included")
+    ] = 16
+    act_fraction_bits: Annotated[int, Field(ge=1, le=32, description="fraction bits of activations")] = 16
+    rounding: Annotated[Rounding, Field(description="rounding of exponents in training")] = "deterministic"
+    depth: Annotated[
+        int | None, Field(ge=0, description="layers converted, from the output; None is all")
+    ] = None
+    mode: Annotated[NumericMode, Field(description="'reference' has DeepShift's semantics")] = "default"
+
+
+class TrainConfig(_Config):
+    """How one network is trained (the upper half of Table 1, and what the paper leaves open)."""
+
+    batch_size: Annotated[int, Field(ge=1)] = 128
+    optimizer: OptimizerName = "SGD"
+    learning_rate: Annotated[float, Field(gt=0)] = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    schedule: Annotated[
+        Literal["constant", "cosine", "one-cycle"],
+        Field(description="learning rate over max_budget epochs; the paper's is constant"),
+    ] = "constant"
+    augment: Annotated[bool, Field(description="random crop and horizontal flip")] = True
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+RESUMABLE = frozenset({"trials", "workers", "out", "region", "trial_timeout_s", "trial_memory_mb"})
+"""Settings that may differ when a run is continued: they change no finished trial."""
+
+
+class StudyConfig(_Config):
+    """A whole search: data, network, budgets, objectives, scheduler."""
+
+    data: Annotated[str, Field(description="digits, a folder of images or Parquet files")] = "digits"
+    out: Annotated[Path | None, Field(description="run directory; default runs/DATA-MODEL")] = None
+    model: Annotated[str, Field(description="network to convert")] = "resnet20"
+    trials: Annotated[
+        int, Field(ge=1, description="trials in all, finished ones of a continued run included")
+    ] = 60
+    seed: Annotated[int, Field(ge=0, lt=2**31, description="seed of data split, proposals and training")] = 0
+    min_budget: Annotated[int, Field(ge=1, description="smallest budget of a trial, in epochs")] = 1
+    max_budget: Annotated[int, Field(ge=1, description="full budget of a trial, in epochs")] = 9
+    eta: Annotated[int, Field(ge=2, description="Hyperband keeps one in eta trials")] = 3
+    limit_train: Annotated[int | None, Field(ge=1, description="use only so many training images")] = None
+    limit_val: Annotated[int | None, Field(ge=1, description="use only so many validation images")] = None
+    val_fraction: Annotated[float, Field(gt=0, lt=1, description="share of training images held out")] = 0.2
+    image_size: Annotated[int | None, Field(ge=4, le=1024, description="pixels; default: the data's own")] = (
+        None
+    )
+    on_corrupt: Annotated[
+        Literal["refuse", "skip"], Field(description="what to do with unreadable images")
+    ] = "refuse"
+    mode: Annotated[NumericMode, Field(description="numerics; 'reference' has DeepShift's semantics")] = (
+        "default"
+    )
+    schedule: Annotated[
+        Literal["constant", "cosine", "one-cycle"],
+        Field(description="learning rate over the full budget; the paper's is constant"),
+    ] = "constant"
+    augment: Annotated[bool, Field(description="random crop and horizontal flip")] = True
+    energy: Annotated[
+        Literal["auto", "modelled", "simulated"], Field(description="source of the energy objective")
+    ] = "auto"
+    profile: Annotated[
+        str, Field(description="hardware profile of modelled energy: a name or a YAML file")
+    ] = "asic-45nm"
+    region: Annotated[
+        str, Field(description="where the energy is drawn, for emissions: ISO code or 'world'")
+    ] = "world"
+    scheduler: Annotated[str, Field(description="proposes configurations and budgets")] = "parego-hyperband"
+    workers: Annotated[int, Field(ge=1, description="trials trained at a time")] = 1
+    threads: Annotated[
+        int | None, Field(ge=1, description="CPU threads a worker; default: cores / workers")
+    ] = None
+    device: Annotated[str, Field(description="auto, cpu, cuda or mps")] = "auto"
+    trial_timeout_s: Annotated[float | None, Field(gt=0, description="a longer trial fails")] = None
+    trial_memory_mb: Annotated[int | None, Field(ge=64, description="a trial that takes more fails")] = None
+    space: Annotated[
+        Mapping[str, Any],
+        Field(description="hyperparameters narrowed or fixed, e.g. {weight_bits: [2, 4], optimizer: SGD}"),
+    ] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _budgets_in_order(self) -> Self:
+        if self.min_budget > self.max_budget:
+            raise ValueError(f"min_budget {self.min_budget} is above max_budget {self.max_budget}")
+        return self
+
+    def differences(self, other: "StudyConfig") -> list[str]:
+        """The settings that forbid continuing a run of `other`, as "name: theirs → ours"."""
+        ours, theirs = self.model_dump(mode="json"), other.model_dump(mode="json")
+        return [
+            f"{name}: {theirs[name]!r} → {ours[name]!r}"
+            for name in ours
+            if name not in RESUMABLE and ours[name] != theirs[name]
+        ]
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file with a mapping at its top; `BadInput` names the file and line of what is wrong."""
+    import yaml
+
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"{path} is not a text file") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        raise BadInput(f"{path}{line}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
+    if data is None:
+        return {}
+    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+        raise BadInput(f"{path}: expected a mapping of settings at the top")
+    return data

@@ -1,0 +1,33 @@
+"""What a user can get wrong, as one exception.
+
+Every input that comes from outside (a path, a flag, a YAML key, an image, a network) may be broken. Code that
+meets such an input raises `BadInput` with one line that names what is wrong, where, and what to do. The
+command line prints that line on stderr and exits with code 2; a library user catches it. Any other exception
+that reaches the command line is a bug of ours: exit code 1 and a traceback in run.log.
+
+A trial that fails while the search goes on is not an exception but a value: `records.Failure`.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class BadInput(Exception):  # noqa: N818 - it names what happened, not that it is an error
+    """One line for the user: what is wrong, where, and the remedy."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Return " (did you mean 'x'?)" for the valid name nearest to `name`, or the list of valid names.
+
+    >>> nearest("resnet2", ["resnet20", "tiny"])
+    " (did you mean 'resnet20'?)"
+    """
+    names = sorted(valid)
+    folded = {n.lower(): n for n in names}
+    close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
+    if close:
+        return f" (did you mean {folded[close[0]]!r}?)"
+    return f" (valid: {', '.join(names)})"

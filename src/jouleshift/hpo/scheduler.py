@@ -1,0 +1,106 @@
+"""Ask and tell: the one interface between a search strategy and the rest.
+
+    trial = scheduler.ask()          # or None: nothing to propose before a running trial is told
+    scheduler.tell(trial, outcome)   # a value per objective, or a Failure
+
+A scheduler is deterministic: the same space, seed and sequence of calls give the same trials. Its state is
+therefore the journal: replaying the recorded calls into a fresh scheduler rebuilds it, and there is no second
+state to keep in step. How many trials are wanted is not its business, so a run can be extended.
+
+The default configuration is proposed first, at full budget, by every scheduler: it is what the front is
+compared with.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+from jouleshift.records import Failure, Outcome, Trial, Value
+
+if TYPE_CHECKING:
+    from ConfigSpace import Configuration, ConfigurationSpace
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A trial before it has a number. `parent` is the id of the trial it promotes."""
+
+    config: Mapping[str, Value]
+    budget: int
+    bracket: int = 0
+    rung: int = 0
+    parent: int | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is searched: a space, objectives to minimise, and budgets in epochs."""
+
+    space: "ConfigurationSpace"
+    objectives: Sequence[str] = ("error", "energy_j")
+    min_budget: int = 1
+    max_budget: int = 9
+    eta: int = 3
+    seed: int = 0
+
+
+class Scheduler(ABC):
+    """A search strategy. Subclasses say what to propose and what to learn; numbering is done here."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self._asked = 0
+        self._running: dict[int, Trial] = {}
+
+    @final
+    def ask(self) -> Trial | None:
+        """The next trial, or None where nothing can be proposed before a running trial is told."""
+        proposal = self._default_proposal() if self._asked == 0 else self._propose()
+        if proposal is None:
+            return None
+        self._asked += 1
+        trial = Trial(
+            id=self._asked,
+            config=proposal.config,
+            budget=proposal.budget,
+            seed=self.problem.seed,
+            bracket=proposal.bracket,
+            rung=proposal.rung,
+            parent=proposal.parent,
+        )
+        self._running[trial.id] = trial
+        self._on_asked(trial)
+        return trial
+
+    @final
+    def tell(self, trial: Trial, outcome: Outcome) -> None:
+        """Report a trial's outcome. Raises KeyError for a trial that is not running."""
+        del self._running[trial.id]
+        if not isinstance(outcome, Failure):
+            missing = set(self.problem.objectives) - set(outcome)
+            if missing:
+                raise ValueError(f"trial {trial.id}: no value for {sorted(missing)}")
+        self._observe(trial, outcome)
+
+    @property
+    def running(self) -> tuple[Trial, ...]:
+        return tuple(self._running.values())
+
+    def _default_proposal(self) -> Proposal:
+        config = plain(self.problem.space.get_default_configuration())
+        return Proposal(config, self.problem.max_budget, bracket=-1)
+
+    def _on_asked(self, trial: Trial) -> None:  # noqa: B027 - a hook most schedulers do without
+        """Called with each numbered trial, for schedulers that must know the number of their proposal."""
+
+    @abstractmethod
+    def _propose(self) -> Proposal | None: ...
+
+    @abstractmethod
+    def _observe(self, trial: Trial, outcome: Outcome) -> None: ...
+
+
+def plain(configuration: "Configuration") -> dict[str, Value]:
+    """A ConfigSpace configuration as a dict of plain Python values, in the order of the space."""
+    return {name: getattr(value, "item", lambda v=value: v)() for name, value in configuration.items()}

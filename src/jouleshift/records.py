@@ -1,0 +1,133 @@
+"""The values that travel through the one flow of data, from proposal to report.
+
+    scheduler.ask() → Trial → evaluate → Evaluation | Failure → scheduler.tell(), journal → report
+
+All are frozen, hold plain Python values only, and turn into JSON and back without loss, so the journal that
+stores them is readable without this package. Physical quantities carry their unit in their name; everything
+is minimised (`error = 1 − accuracy`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Value = int | float | str
+"""The value of one hyperparameter."""
+
+EnergySource = Literal["modelled", "deployed", "simulated"]
+"""Where a number of joules comes from; numbers of different sources never share a front."""
+
+EnergyKind = Literal["measured", "estimated", "modelled"]
+"""A sensor was read; time × a stated power; or computed from a hardware profile."""
+
+FailureKind = Literal["diverged", "out-of-memory", "timeout", "crashed", "refused"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One configuration at one budget: what a scheduler asks to have evaluated.
+
+    `id` counts from 1 in the order of proposal. `config` maps a hyperparameter's name to its value. `budget`
+    is in epochs, in total from the first one. `parent` is the id of the trial with the same configuration and
+    seed at a lower budget, whose checkpoint this one may continue. `bracket` and `rung` say where in
+    Hyperband it stands.
+    """
+
+    id: int
+    config: Mapping[str, Value]
+    budget: int
+    seed: int
+    bracket: int = 0
+    rung: int = 0
+    parent: int | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A trial that gave no result. Never accompanied by invented objective values."""
+
+    kind: FailureKind
+    message: str
+
+
+@dataclass(frozen=True)
+class EnergyReading:
+    """Energy of one inference of one image, and how it is known.
+
+    `energy_j` is in joules per item, `interval_j` its 95 % interval. `components` splits it by cause in
+    joules per item (the causes depend on the source). Missing is None, never 0.
+    """
+
+    energy_j: float | None
+    source: EnergySource
+    kind: EnergyKind
+    origin: str
+    """The sensor, stated power or hardware profile the number rests on, in words."""
+    interval_j: tuple[float, float] | None = None
+    components: Mapping[str, float] = field(default_factory=dict)
+    idle_power_w: float | None = None
+    flags: tuple[str, ...] = ()
+    """Quality flags, e.g. "no-sensor", "short-window"."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One point of a learning curve. Losses are mean cross-entropies in nats; `val_error` is in 0 … 1."""
+
+    epoch: int
+    train_loss: float
+    val_loss: float
+    val_error: float
+    learning_rate: float
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A trial's result on the validation split."""
+
+    error: float
+    energy: EnergyReading
+    curve: tuple[Epoch, ...]
+    trained_epochs: int
+    """Epochs this trial itself trained: the budget less what a checkpoint already had."""
+    weight_bytes: int
+    """Size of the weights as they would be stored: shift layers at weight_bits, the rest as float32."""
+    train_s: float
+    energy_s: float
+
+    @property
+    def accuracy(self) -> float:
+        return 1.0 - self.error
+
+    @property
+    def objectives(self) -> dict[str, float]:
+        """What a scheduler is told. Raises ValueError where the energy is missing."""
+        if self.energy.energy_j is None:
+            raise ValueError(f"no energy from {self.energy.origin}")
+        return {"error": self.error, "energy_j": self.energy.energy_j}
+
+
+Outcome = Mapping[str, float] | Failure
+"""What `Scheduler.tell` takes: a value per objective, or a failure."""
+
+
+def to_json(record: Any) -> dict[str, Any]:
+    """A record as nested plain dicts and lists."""
+    return asdict(record)
+
+
+def trial_from_json(data: Mapping[str, Any]) -> Trial:
+    return Trial(**data)
+
+
+def result_from_json(data: Mapping[str, Any]) -> Evaluation | Failure:
+    """The inverse of `to_json` for the two kinds of result."""
+    if "kind" in data and "message" in data:
+        return Failure(**data)
+    energy = dict(data["energy"])
+    energy["flags"] = tuple(energy["flags"])
+    if energy["interval_j"] is not None:
+        energy["interval_j"] = tuple(energy["interval_j"])
+    curve = tuple(Epoch(**point) for point in data["curve"])
+    return Evaluation(**{**data, "energy": EnergyReading(**energy), "curve": curve})
