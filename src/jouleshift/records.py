@@ -9,6 +9,7 @@ is minimised (`error = 1 − accuracy`).
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 Value = int | float | str
@@ -106,6 +107,42 @@ class Evaluation:
         if self.energy.energy_j is None:
             raise ValueError(f"no energy from {self.energy.origin}")
         return {"error": self.error, "energy_j": self.energy.energy_j}
+
+
+@dataclass(frozen=True)
+class CarbonIntensity:
+    """How much a kilowatt-hour emits somewhere, and who says so."""
+
+    grams_per_kwh: float
+    region: str
+    year: int | None
+    origin: str
+
+    def emissions_g(self, energy_j: float) -> float:
+        """Grams of CO₂ equivalent of an energy in joules (1 kWh = 3.6e6 J)."""
+        return energy_j / 3.6e6 * self.grams_per_kwh
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """A trial as the journal has it: `result` is None while it runs, `duration_s` its wall time."""
+
+    trial: Trial
+    result: Evaluation | Failure | None = None
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory as read from disk: enough for every analysis and report.
+
+    `config` and `env` are the contents of config.yaml and env.json; `trials` is in the order of proposal.
+    """
+
+    path: Path
+    config: Mapping[str, Any]
+    env: Mapping[str, Any]
+    trials: tuple[TrialRecord, ...]
 
 
 Outcome = Mapping[str, float] | Failure
