@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from jouleshift import conversion, models
-from jouleshift.config import ShiftConfig, StudyConfig, TrainConfig
+from jouleshift.config import NumericMode, ShiftConfig, StudyConfig, TrainConfig
 from jouleshift.data import load
 from jouleshift.energy.hardware import load_profile, model_energy
 from jouleshift.energy.workload import trace
@@ -25,25 +25,25 @@ from jouleshift.records import EnergyReading, Epoch, Evaluation, Failure, Trial,
 from jouleshift.train.loop import TrainResult, train
 
 
-def shift_config(config: Mapping[str, Value], mode: str) -> ShiftConfig:
+def shift_config(config: Mapping[str, Value], mode: NumericMode) -> ShiftConfig:
     """The lower half of Table 1 as the number format of the shift layers."""
-    return ShiftConfig(
-        kind=config["shift_type"],
-        weight_bits=config["weight_bits"],
-        act_integer_bits=config["activation_integer_bits"],
-        act_fraction_bits=config["activation_fraction_bits"],
-        rounding=config["rounding"],
-        depth=config["shift_depth"],
-        mode=mode,
-    )
+    names = {
+        "kind": "shift_type",
+        "weight_bits": "weight_bits",
+        "act_integer_bits": "activation_integer_bits",
+        "act_fraction_bits": "activation_fraction_bits",
+        "rounding": "rounding",
+        "depth": "shift_depth",
+    }
+    sampled: dict[str, Any] = {ours: config[theirs] for ours, theirs in names.items()}
+    return ShiftConfig(**sampled, mode=mode)
 
 
 def train_config(config: Mapping[str, Value], study: StudyConfig) -> TrainConfig:
     """The upper half of Table 1, and what the study fixes, as the way to train."""
     names = ("batch_size", "optimizer", "learning_rate", "momentum", "weight_decay")
-    return TrainConfig(
-        **{name: config[name] for name in names}, schedule=study.schedule, augment=study.augment
-    )
+    sampled: dict[str, Any] = {name: config[name] for name in names}
+    return TrainConfig(**sampled, schedule=study.schedule, augment=study.augment)
 
 
 class Evaluator:
