@@ -67,7 +67,10 @@ class Form:
 
 @dataclass(frozen=True)
 class Decoded:
-    """`images` is a uint8 tensor N×C×H×W of the images `kept`; `skipped` says which others are unreadable."""
+    """`images` is a uint8 tensor N×C×H×W, channels last in memory, of the images `kept`.
+
+    `skipped` names the other images and says why they cannot be read.
+    """
 
     images: torch.Tensor
     kept: Indices
@@ -104,7 +107,7 @@ def common_form(listing: Listing, image_size: int | None) -> Form:
 def decode_all(listing: Listing, indices: Indices, form: Form, *, refuse: bool) -> Decoded:
     """Decode the images of the given ascending numbers. `BadInput` where `refuse` and one is unreadable."""
     _check_memory(len(indices), form)
-    out = np.empty((len(indices), form.channels, form.height, form.width), dtype=np.uint8)
+    out = np.empty((len(indices), form.height, form.width, form.channels), dtype=np.uint8)
     good = np.ones(len(indices), dtype=bool)
     skipped: list[str] = []
     items = listing.items(indices)
@@ -120,7 +123,7 @@ def decode_all(listing: Listing, indices: Indices, form: Form, *, refuse: bool) 
                 good[position] = False
                 skipped.append(message)
     kept = out if good.all() else out[good]
-    return Decoded(torch.from_numpy(kept), indices[good], tuple(skipped))
+    return Decoded(torch.from_numpy(kept).permute(0, 3, 1, 2), indices[good], tuple(skipped))
 
 
 def _blocks(items: Iterator[Item]) -> Iterator[list[tuple[int, list[Item]]]]:
@@ -169,7 +172,7 @@ def _opened(item: Item) -> Image.Image:
 
 
 def _decode(item: Item, form: Form) -> NDArray[np.uint8]:
-    """One image as C×H×W."""
+    """One image as H×W×C."""
     with _opened(item) as image:
         wanted = (form.width, form.height)
         if image.size != wanted:
@@ -180,7 +183,7 @@ def _decode(item: Item, form: Form) -> NDArray[np.uint8]:
         if image.size != wanted:
             image = image.resize(wanted, Image.Resampling.BILINEAR)
         pixels = np.asarray(image)
-    return pixels[None] if form.channels == 1 else pixels.transpose(2, 0, 1)
+    return pixels[:, :, None] if form.channels == 1 else pixels
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:
