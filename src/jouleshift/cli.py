@@ -18,7 +18,9 @@ from jouleshift.config import StudyConfig
 from jouleshift.errors import BadInput, Bug
 
 if TYPE_CHECKING:
-    from jouleshift.api import SearchResult
+    from rich.console import Console
+
+    from jouleshift.records import Run
 
 app = App(
     name="jouleshift",
@@ -96,13 +98,9 @@ def status(run: Path) -> None:
     from rich.console import Console
 
     from jouleshift import store
-    from jouleshift.report.tables import front_table, status_lines
 
     read = store.read_run(run)
-    console = Console()
-    for line in status_lines(read):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    console.print(front_table(read))
+    _show(read, read.config.get("region", "world"), Console())
 
 
 @app.command
@@ -142,15 +140,21 @@ def _search(data: str | None, *, config: Path | None = None, fresh: bool, **sett
     console = Console()
     with SearchDisplay(console) as display:
         result = run_search(data, config=config, fresh=fresh, watcher=display, **settings)
-    _show(result, console)
-
-
-def _show(result: "SearchResult", console: Any) -> None:
-    from jouleshift.report.tables import front_table, headline
-
-    console.print(front_table(result.run))
-    console.print(headline(result.run), markup=False, highlight=False, soft_wrap=True)
+    _show(result.run, result.run.config["region"], console)
     console.print(f"report: {result.report}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _show(run: "Run", region: str, console: "Console") -> None:
+    """State, front against the default, and the result in a sentence."""
+    from jouleshift.analysis.digest import digest
+    from jouleshift.energy.carbon import intensity
+    from jouleshift.report.sentences import headline, state_in_words
+    from jouleshift.report.tables import front_table
+
+    view = digest([run])
+    console.print(front_table(run.path.name, view.comparison, intensity(region), console.width))
+    for sentence in (state_in_words(view), headline(view)):
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 def main() -> NoReturn:

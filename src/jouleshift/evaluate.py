@@ -17,7 +17,8 @@ from torch import nn
 
 from jouleshift import conversion, models
 from jouleshift.config import NumericMode, ShiftConfig, StudyConfig, TrainConfig
-from jouleshift.data import load
+from jouleshift.data.batches import evaluation_batches, prepare
+from jouleshift.data.sources import load
 from jouleshift.energy.hardware import load_profile, model_energy
 from jouleshift.energy.workload import trace
 from jouleshift.errors import BadInput
@@ -59,7 +60,7 @@ class Evaluator:
         self.device = resolve_device(study.device)
         if study.threads is not None:
             torch.set_num_threads(study.threads)
-        self.data = load(
+        splits = load(
             study.data,
             seed=study.seed,
             val_fraction=study.val_fraction,
@@ -67,23 +68,25 @@ class Evaluator:
             limit_val=study.limit_val,
             image_size=study.image_size,
             on_corrupt=study.on_corrupt,
+            with_test=False,
         )
+        self.skipped = splits.skipped
+        self.data = prepare(splits, self.device)
         self.profile = load_profile(study.profile)
-        self.example = torch.zeros(1, *self.data.train.images.shape[1:])
+        self.image_shape = tuple(splits.train.images.shape[1:])
         self.max_depth = conversion.convertible_layers(self.build(study.seed))
 
     @property
     def facts(self) -> dict[str, Any]:
         """What the search and the report need to know of data, network and machine; plain JSON."""
-        train_images, val_images, test = self.data.train.images, self.data.val.images, self.data.test
         return {
             "max_depth": self.max_depth,
             "classes": list(self.data.class_names),
             "images": {
-                "train": len(train_images),
-                "val": len(val_images),
-                "test": 0 if test is None else len(test.images),
-                "shape": list(train_images.shape[1:]),
+                "train": len(self.data.train),
+                "val": len(self.data.val),
+                "shape": list(self.image_shape),
+                "skipped": list(self.skipped),
             },
             "device": str(self.device),
             "threads": torch.get_num_threads(),
@@ -95,7 +98,7 @@ class Evaluator:
         return models.create(
             self.study.model,
             num_classes=len(self.data.class_names),
-            in_channels=self.data.train.images.shape[1],
+            in_channels=self.image_shape[0],
         )
 
     def __call__(
@@ -105,7 +108,6 @@ class Evaluator:
             model = conversion.convert(self.build(trial.seed), shift_config(trial.config, self.study.mode))
         except BadInput as error:
             return Failure("refused", str(error))
-        started = time.monotonic()
         trained = train(
             model,
             self.data,
@@ -120,50 +122,48 @@ class Evaluator:
         )
         if isinstance(trained, Failure):
             return trained
-        train_s = time.monotonic() - started
         started = time.monotonic()
         energy = self.energy(model)
-        return _evaluation(trained, energy, model, train_s, time.monotonic() - started)
+        return _evaluation(trained, energy, model, time.monotonic() - started)
 
     def energy(self, model: nn.Module) -> EnergyReading:
         """Energy of one inference, from the study's source."""
         if self.study.energy == "simulated":
             return self._simulated(model)
-        return model_energy(trace(model, self.example), self.profile).reading()
+        example = torch.zeros(1, *self.image_shape, device=self.device)
+        return model_energy(trace(model, example), self.profile).reading()
 
     def _simulated(self, model: nn.Module) -> EnergyReading:
         from jouleshift.energy.codecarbon import simulated
-        from jouleshift.train.loop import validation_batches
 
-        batches = validation_batches(self.data, self.device)
+        batches = [images for images, _ in evaluation_batches(self.data.val)]
         model.eval()
 
         def infer() -> None:
             with torch.inference_mode():
-                for images, _ in batches:
+                for images in batches:
                     model(images)
 
-        return simulated(infer, n_items=len(self.data.val.images), region=self.study.region)
+        return simulated(infer, n_items=len(self.data.val), region=self.study.region)
 
     def _checkpoint(self, trial_id: int | None) -> Path | None:
         return None if trial_id is None else self.checkpoints / f"{trial_id}.pt"
 
 
 def _evaluation(
-    trained: TrainResult, energy: EnergyReading, model: nn.Module, train_s: float, energy_s: float
+    trained: TrainResult, energy: EnergyReading, model: nn.Module, energy_s: float
 ) -> Evaluation | Failure:
-    last = trained.curve[-1]
-    if not math.isfinite(last.val_loss):
-        return Failure("diverged", f"validation loss {last.val_loss} after epoch {last.epoch}")
+    if not math.isfinite(trained.val_loss):
+        return Failure("diverged", f"validation loss {trained.val_loss} after {len(trained.curve)} epochs")
     if energy.energy_j is None:
         return Failure("refused", f"no energy from {energy.origin}")
     return Evaluation(
-        error=last.val_error,
+        error=trained.error,
         energy=energy,
         curve=trained.curve,
         trained_epochs=trained.trained_epochs,
         weight_bytes=conversion.weight_bytes(model),
-        train_s=round(train_s, 3),
+        train_s=round(trained.train_s, 3),
         energy_s=round(energy_s, 3),
     )
 
