@@ -2,10 +2,18 @@ import shutil
 
 import pytest
 
-FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --host-resolver-rules=MAP*~NOTFOUND --window-size=1280,1000"
-).split()
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP*~NOTFOUND",
+    "--window-size=1280,1000",
+]
 
 
 @pytest.fixture(scope="session")

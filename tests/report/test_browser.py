@@ -4,10 +4,10 @@ import json
 import time
 
 import pytest
-from analysis.synthetic import hyperband_run, record, run_of
 
 from jouleshift.records import Failure
-from report.test_page import RUNS, hostile_run
+from tests.analysis.synthetic import hyperband_run, record, run_of
+from tests.report.test_page import RUNS, hostile_run
 
 
 def points(browser, trace):
