@@ -27,6 +27,7 @@ SPLIT_NAMES = {
 }
 _JUNK = {"thumbs.db", "desktop.ini"}
 _ANNOTATIONS = "val_annotations.txt"
+_BOXES = "_boxes.txt"  # TinyImageNet has one in each class folder
 
 
 def read_folder(root: Path) -> Listings:
@@ -132,7 +133,7 @@ def _files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
         return
     seen.add((status.st_dev, status.st_ino))
     for entry in entries:
-        if entry.name.startswith(".") or entry.name.lower() in _JUNK:
+        if entry.name.startswith(".") or entry.name.lower() in _JUNK or entry.name.endswith(_BOXES):
             continue
         if entry.is_dir():
             yield from _files(entry, seen)

@@ -3,12 +3,14 @@
 A checkpoint holds the network's state, the optimizer's, the learning curve, and a fingerprint of everything
 that decides what the next epochs do (configuration, seed, horizon, data, network). It is written to a
 temporary file, flushed to disk and renamed, so that a kill leaves the old one or the new one, never half of
-one. It is read with `weights_only=True`: nothing in it can run.
+one. It is a plain PyTorch file, read with `weights_only=True`: nothing in it can run. PyTorch does not notice
+a flipped bit in a tensor, so a digest of the whole content is inside.
 
 A broken or foreign checkpoint is refused. For a trial that means training from the first epoch, which gives
 the same result later.
 """
 
+import hashlib
 import os
 import pickle
 import tempfile
@@ -50,6 +52,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "curve": [asdict(point) for point in checkpoint.curve],
         "parent_epochs": checkpoint.parent_epochs,
     }
+    content["digest"] = _digest(content)
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,6 +78,8 @@ def load(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
         raise BadInput(f"{path} is broken or not a checkpoint") from None
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise BadInput(f"{path} is not a checkpoint of this version")
+    if content.pop("digest", None) != _digest(content):
+        raise BadInput(f"{path} is damaged: its digest does not match")
     try:
         return Checkpoint(
             fingerprint=content["fingerprint"],
@@ -85,3 +90,26 @@ def load(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
         )
     except (KeyError, TypeError):
         raise BadInput(f"{path} lacks parts of a checkpoint") from None
+
+
+def _digest(content: Any) -> str:
+    """A digest of nested mappings and sequences of tensors and plain values."""
+    digest = hashlib.sha256()
+
+    def add(value: Any) -> None:
+        if isinstance(value, torch.Tensor):
+            digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        elif isinstance(value, Mapping):
+            for key in value:
+                digest.update(repr(key).encode())
+                add(value[key])
+        elif isinstance(value, list | tuple):
+            digest.update(f"{len(value)}".encode())
+            for part in value:
+                add(part)
+        else:
+            digest.update(repr(value).encode())
+
+    add(content)
+    return digest.hexdigest()

@@ -110,7 +110,9 @@ def _radam(groups: Groups, config: TrainConfig) -> torch.optim.Optimizer:
 def _ranger(groups: Groups, config: TrainConfig) -> torch.optim.Optimizer:
     from pytorch_optimizer import Ranger
 
-    return Ranger(groups, config.learning_rate, betas=(config.momentum, 0.999))
+    # Without degenerated_to_sgd pytorch_optimizer 4.1 steps *up* the gradient while too few steps are known
+    # to rectify the variance (the first five); Ranger's author takes a plain momentum step there.
+    return Ranger(groups, config.learning_rate, betas=(config.momentum, 0.999), degenerated_to_sgd=True)
 
 
 _OPTIMIZERS: dict[str, Callable[[Groups, TrainConfig], torch.optim.Optimizer]] = {
