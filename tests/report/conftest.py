@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-FLAGS = [
+FLAGS = (
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
@@ -11,9 +11,9 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--host-resolver-rules=MAP*~NOTFOUND",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
     "--window-size=1280,1000",
-]
+)
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,7 @@ def browser(tmp_path_factory):
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
     for flag in FLAGS:
-        options.add_argument(flag.replace("*~", " * ~"))
+        options.add_argument(flag)
     options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     made = webdriver.Chrome(options, webdriver.ChromeService(driver))
@@ -37,13 +37,16 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def opened(browser, tmp_path):
-    """Write the report of runs and open it; afterwards the console must hold no error."""
+    """Write the page of runs and open it; afterwards the console must hold no error."""
+    from jouleshift.analysis.digest import digest
     from jouleshift.records import CarbonIntensity
-    from jouleshift.report.export import write_report
+    from jouleshift.report.html import page
 
     def open_report(*runs):
         browser.get_log("browser")
-        path = write_report(runs, CarbonIntensity(450.0, "world", 2023, "made up"), tmp_path / "out")
+        path = tmp_path / "report.html"
+        text = page(digest(runs), CarbonIntensity(450.0, "world", 2023, "made up"), "a made-up run")
+        path.write_text(text, encoding="utf-8")
         browser.get(path.as_uri())
         return browser
 

@@ -10,27 +10,27 @@ from tests.analysis.synthetic import hyperband_run, record, run_of
 from tests.report.test_page import RUNS, hostile_run
 
 
-def points(browser, trace):
-    return browser.execute_script(
-        "return [...document.querySelectorAll('#front-plot .scatterlayer .trace')]"
-        ".map(t => t.querySelectorAll('path.point').length)[arguments[0]]",
-        trace,
-    )
-
-
-def hover(browser, trace, point):
-    """Move the mouse over a drawn point."""
+def hover(browser, trial):
+    """Move the mouse over the point of a trial of a single run."""
     from selenium.webdriver.common.action_chains import ActionChains
 
     marker = browser.execute_script(
-        "return document.querySelectorAll('#front-plot .scatterlayer .trace')[arguments[0]]"
-        ".querySelectorAll('path.point')[arguments[1]]",
-        trace,
-        point,
+        "const data = JSON.parse(document.getElementById('data').textContent);"
+        "const at = data.trial.indexOf(arguments[0]);"
+        "return [...document.querySelectorAll('#front-plot path.point')].find(p => p.__data__.data === at)",
+        trial,
     )
     browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", marker)
     ActionChains(browser).move_to_element(marker).move_by_offset(1, 0).perform()
-    return marker
+
+
+def hover_at(browser, selector):
+    """Move the mouse to the middle of what a selector finds."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    found = browser.find_element("css selector", selector)
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", found)
+    ActionChains(browser).move_to_element(found).move_by_offset(1, 1).perform()
 
 
 def wait_for(condition, seconds=5):
@@ -49,7 +49,7 @@ def test_draws_every_group_of_trials(opened):
         *(record(n, 0.9, 1e-9 * n, budget=1) for n in range(5, 12)),
     )
     browser = opened(run)
-    assert [points(browser, trace) for trace in (0, 1, 3, 4)] == [7, 1, 2, 1]
+    assert len(browser.find_elements("css selector", "#front-plot path.point")) == 11
     legend = [e.text for e in browser.find_elements("css selector", "#front-plot .legendtext")]
     assert legend == ["lower budget (7)", "dominated (1)", "front (2)", "default (1)"]
 
@@ -59,7 +59,7 @@ def test_hover_shows_the_configuration(opened):
     browser = opened(run)
     tip = browser.find_element("id", "tip")
     assert not tip.is_displayed()
-    hover(browser, 3, 0)
+    hover(browser, 2)
     wait_for(tip.is_displayed)
     text = tip.text.split("\n")
     assert text[0] == "trial 2, on the front"
@@ -89,7 +89,7 @@ def test_table_rows_and_arrow_keys_pick_a_network(opened):
     assert picked.text.startswith(f"trial {numbers[1]},")
 
 
-@pytest.mark.parametrize("name", [n for n in RUNS if n != "usual"])
+@pytest.mark.parametrize("name", ["no trial", "only failures", "zero energy"])
 def test_opens_whatever_the_run(name, opened):
     browser = opened(RUNS[name])
     assert browser.execute_script("return document.documentElement.dataset.ready") == "yes"
@@ -98,7 +98,7 @@ def test_opens_whatever_the_run(name, opened):
 def test_hostile_text_is_only_text(opened, tmp_path):
     browser = opened(hostile_run(tmp_path))
     assert browser.execute_script("return document.images.length") == 0
-    hover(browser, 3, 0)
+    hover(browser, 2)
     tip = browser.find_element("id", "tip")
     wait_for(tip.is_displayed)
     assert "</script><script>alert(1)</script>" in tip.text
@@ -124,12 +124,19 @@ def test_a_narrow_screen_does_not_scroll_sideways(opened):
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-@pytest.mark.slow
-def test_ten_thousand_trials_open_in_two_seconds(opened):
-    browser = opened(hyperband_run(10_000))
-    took = browser.execute_script("return performance.now()")
-    timing = browser.execute_script(
-        "const t = performance.getEntriesByType('navigation')[0]; return t.loadEventEnd - t.startTime"
-    )
-    print(f"loaded after {timing:.0f} ms, asked after {took:.0f} ms")
-    assert timing < 2000
+def busy_s(browser):
+    """Seconds of processor time that the thread of the page has used so far."""
+    metrics = browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+    return next(m["value"] for m in metrics if m["name"] == "ThreadTime")
+
+
+def test_ten_thousand_trials_open_in_two_seconds(opened, browser):
+    browser.execute_cdp_cmd("Performance.enable", {})
+    before = busy_s(browser)
+    opened(hyperband_run(10_000))
+    took = busy_s(browser) - before
+    assert 0.05 < took < 2  # processor time, so that the machine's other work does not count
+    assert "lower budget (8879)" in browser.find_element("css selector", "#front-plot .legend").text
+    hover_at(browser, "#front-plot .js-fill")
+    wait_for(browser.find_element("id", "tip").is_displayed)
+    assert "lower budget" in browser.find_element("id", "tip").text

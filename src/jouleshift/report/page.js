@@ -67,7 +67,7 @@
       row.classList.toggle("is-picked", same);
       row.querySelector("button")?.setAttribute("aria-pressed", String(same));
     }
-    if (drawn) Plotly.restyle(plot, { x: [[data.energy[i]]], y: [[data.error[i]]] }, [plot.data.length - 1]);
+    if (drawn) Plotly.relayout(plot, { shapes: ring() });
   }
 
   const trace = (role, name, marker, extra = {}) => {
@@ -79,6 +79,20 @@
     };
   };
 
+  // Thousands of markers take seconds; as one filled path whose parts have no extent, with
+  // a round stroke from the style sheet, they are instant.
+  const MANY = 1500;
+  const dots = (role, name, color) => {
+    const members = all.filter((i) => data.role[i] === role);
+    if (members.length < MANY) return trace(role, name, { color, size: 5 });
+    return {
+      type: "scatter", mode: "none", name: `${name} (${members.length})`, hoverinfo: "none", hoveron: "points",
+      x: members.flatMap((i) => [data.energy[i], data.energy[i], null]),
+      y: members.flatMap((i) => [data.error[i], data.error[i], null]),
+      customdata: members.flatMap((i) => [i, i, i]), fill: "toself", fillcolor: color,
+    };
+  };
+
   const stairs = (points, style) => ({
     type: "scatter", mode: "lines", hoverinfo: "skip", showlegend: false,
     x: points.map((p) => p[0]), y: points.map((p) => p[1]), line: { shape: "hv", ...style },
@@ -87,19 +101,20 @@
   function traces() {
     const edge = { color: css("card"), width: 1 };
     return [
-      trace(LOWER, "lower budget", { color: css("lower"), size: 5 }),
+      dots(LOWER, "lower budget", css("lower")),
       trace(REJECTED, "dominated", { color: css("rejected"), size: 7 }),
       ...data.fronts.map((points) => stairs(points, { color: css("front"), width: 1, dash: "dot" })),
       stairs(data.front, { color: css("front"), width: 2 }),
       trace(FRONT, "front", { color: css("front"), size: 11, line: edge }),
       trace(DEFAULT, "default", { color: css("default"), size: 18, symbol: "star", line: edge }),
-      {
-        type: "scatter", mode: "markers", hoverinfo: "skip", showlegend: false,
-        x: chosen < 0 ? [] : [data.energy[chosen]], y: chosen < 0 ? [] : [data.error[chosen]],
-        marker: { symbol: "circle-open", size: 22, color: css("ink"), line: { width: 2 } },
-      },
     ];
   }
+
+  // Around the picked point; a shape, because a changed trace would make Plotly compute all of them again.
+  const ring = () => chosen < 0 ? [] : [{
+    type: "circle", xref: "x", yref: "y", xsizemode: "pixel", ysizemode: "pixel", line: { color: css("ink"), width: 2 },
+    xanchor: data.energy[chosen], yanchor: data.error[chosen], x0: -11, x1: 11, y0: -11, y1: 11,
+  }];
 
   const axis = (text, extra = {}) => ({
     title: { text, standoff: 10 }, gridcolor: css("grid"), linecolor: css("line"), zeroline: false,
@@ -113,9 +128,14 @@
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
     xaxis: axis(`energy per image (${data.unit})`, { type: data.log ? "log" : "linear" }),
     yaxis: axis("validation error (%)"),
+    shapes: ring(),
   });
 
-  const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+  // Without showSendToCloud: false, plotly.js offers a button that uploads the chart.
+  const config = {
+    displaylogo: false, responsive: true, showSendToCloud: false,
+    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+  };
   let drawn = false;
 
   function draw() {
@@ -145,8 +165,8 @@
     row.addEventListener("click", () => pick(i));
   }
 
+  if (walk.length) pick(data.pick ?? walk[0]);
   draw();
-  if (walk.length) pick(walk.find((i) => data.role[i] === FRONT) ?? walk[0]);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   for (const moment of ["beforeprint", "afterprint"]) addEventListener(moment, draw);
   document.documentElement.dataset.ready = "yes";

@@ -11,6 +11,7 @@ from jouleshift.analysis.digest import Digest, Point, Role
 from jouleshift.analysis.pareto import front, objectives, points_of
 from jouleshift.records import CarbonIntensity, Value
 from jouleshift.report.figures import energy_unit, wants_log
+from jouleshift.report.sentences import landmarks
 from jouleshift.report.tables import hyperparameters
 from jouleshift.report.units import unit_for
 
@@ -29,6 +30,7 @@ def payload(view: Digest, intensity: CarbonIntensity) -> dict[str, Any]:
         "gram": gram.name,
         "log": wants_log(values[:, 1]),
         "runs": [_run_label(view, index) for index in range(len(view.runs))],
+        "pick": _first_pick(view, shown),
         "run": [p.run for p in shown],
         "trial": [r.trial.id for r in records],
         "role": [ROLES.index(p.role) for p in shown],
@@ -40,6 +42,12 @@ def payload(view: Digest, intensity: CarbonIntensity) -> dict[str, Any]:
         "front": _staircase(points_of(view.comparison.front), unit.scale),
         "fronts": [_staircase(points_of(front(run)), unit.scale) for run in view.runs if len(view.runs) > 1],
     }
+
+
+def _first_pick(view: Digest, shown: Sequence[Point]) -> int | None:
+    """The network shown first: the one that beats the default by most, or else the knee of the front."""
+    chosen = view.comparison.both or landmarks(view).get("knee")
+    return next((index for index, p in enumerate(shown) if p.record is chosen), None)
 
 
 def _run_label(view: Digest, index: int) -> str:
