@@ -4,7 +4,6 @@ from math import log2
 
 import pytest
 import torch
-from energy_networks import FakeShiftConv2d, FakeShiftLinear, ResNet20, images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -13,6 +12,7 @@ from jouleshift.config import ShiftConfig
 from jouleshift.energy.hardware import CAUSES, load_profile, model_energy, profile_names
 from jouleshift.energy.workload import trace
 from jouleshift.errors import BadInput
+from tests.energy.energy_networks import FakeShiftConv2d, FakeShiftLinear, ResNet20, images
 
 ASIC = load_profile("asic-45nm")
 PICO = 1e-12

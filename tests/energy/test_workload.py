@@ -4,13 +4,13 @@ import copy
 
 import pytest
 import torch
-from energy_networks import FakeShiftConv2d, FakeShiftLinear, ResNet20, images
 from torch import nn
 from torch.nn import functional as F
 
 from jouleshift.config import ShiftConfig
 from jouleshift.energy.work import Workload, nominal_span
 from jouleshift.energy.workload import trace
+from tests.energy.energy_networks import FakeShiftConv2d, FakeShiftLinear, ResNet20, images
 
 PS4 = ShiftConfig(kind="PS", weight_bits=4, act_integer_bits=3, act_fraction_bits=5)
 

@@ -1,0 +1,108 @@
+"""One or several runs, sorted out once for every table, figure and page.
+
+Each trial gets one role: on the *front*, the *default* configuration, *rejected* (full budget, but
+dominated), *lower* (finished at a lower budget), *failed*, or *running*. Several runs, usually of different
+seeds, are pooled as in the paper (section 5.2.1): the front is that of all their trials together, and the
+default is the mean of their defaults.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from jouleshift.analysis.pareto import (
+    Comparison,
+    compare_with,
+    complete,
+    default_trial,
+    energy_source,
+    front_of,
+    objectives,
+)
+from jouleshift.errors import BadInput
+from jouleshift.records import Evaluation, Failure, Run, TrialRecord
+
+Role = Literal["front", "default", "rejected", "lower", "failed", "running"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A trial with its part in the whole. `run` counts the runs from 0."""
+
+    run: int
+    record: TrialRecord
+    role: Role
+    on_front: bool = False
+    """True for the front, and for a default configuration that is on it."""
+
+
+@dataclass(frozen=True)
+class Digest:
+    """Runs, the role of each of their trials, and the pooled front against the mean default."""
+
+    runs: tuple[Run, ...]
+    points: tuple[Point, ...]
+    comparison: Comparison
+
+    def of(self, *roles: Role) -> tuple[Point, ...]:
+        """The trials of these roles, in the order of runs and proposals."""
+        return tuple(p for p in self.points if p.role in roles)
+
+    @property
+    def front(self) -> tuple[Point, ...]:
+        """The pooled front, from the lowest error to the lowest energy."""
+        by_record = {id(p.record): p for p in self.points}
+        return tuple(by_record[id(r)] for r in self.comparison.front)
+
+    @property
+    def results(self) -> tuple[Evaluation, ...]:
+        return tuple(p.record.result for p in self.points if isinstance(p.record.result, Evaluation))
+
+
+def digest(runs: Sequence[Run]) -> Digest:
+    """Sort out one or several runs. Raises BadInput for none, or where their energy sources differ."""
+    if not runs:
+        raise BadInput("no run to report: name at least one run directory")
+    energy_source([record for run in runs for record in run.trials])
+    pool = [record for run in runs for record in complete(run)]
+    comparison = compare_with(front_of(pool), mean_default(runs))
+    on_front = {id(record) for record in comparison.front}
+    finished = {id(record) for record in pool}
+    points = []
+    for index, run in enumerate(runs):
+        default = default_trial(run)
+        for record in run.trials:
+            best = id(record) in on_front
+            role = _role(record, record is default, best, id(record) in finished)
+            points.append(Point(index, record, role, best))
+    return Digest(tuple(runs), tuple(points), comparison)
+
+
+def _role(record: TrialRecord, is_default: bool, on_front: bool, complete_: bool) -> Role:
+    match record.result:
+        case None:
+            return "running"
+        case Failure():
+            return "failed"
+    if is_default and complete_:
+        return "default"
+    if on_front:
+        return "front"
+    return "rejected" if complete_ else "lower"
+
+
+def mean_default(runs: Sequence[Run]) -> TrialRecord | None:
+    """The default configuration with the mean of its error and energy over the runs where it succeeded.
+
+    With one run that is its default trial itself. None where no default has a result.
+    """
+    trials = [t for run in runs if (t := default_trial(run)) is not None and objectives(t) is not None]
+    if len(trials) < 2:
+        return next(iter(trials), None)
+    pairs = [pair for t in trials if (pair := objectives(t)) is not None]
+    first = trials[0].result
+    assert isinstance(first, Evaluation)
+    error = sum(pair[0] for pair in pairs) / len(pairs)
+    energy_j = sum(pair[1] for pair in pairs) / len(pairs)
+    energy = replace(first.energy, energy_j=energy_j, interval_j=None, components={})
+    return replace(trials[0], result=replace(first, error=error, energy=energy, curve=()))

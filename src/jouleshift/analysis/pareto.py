@@ -1,0 +1,208 @@
+"""Which networks are worth having, when both error and energy count.
+
+A network *dominates* another if it is at least as good in every objective and better in one. The networks
+that no other dominates are the *front*: each is the best there is at some preference between the objectives
+("Leveraging AutoML for Sustainable Deep Learning", section 3.5, equation 3.5). Everything is minimised.
+
+The front of a run is taken from results at the full budget alone: an error after few epochs says how a
+network was ranked on the way, not what it is worth. A front is compared with the *default configuration*, the
+first trial of each run: how many of the front dominate it, and by how much.
+
+One number for a whole front is its *hypervolume*: the area of objective space that it dominates, up to a
+stated reference point (Zitzler and Thiele 1998). Two fronts are comparable only under the same reference
+point.
+
+The functions on arrays come first; those on a `Run` translate to them and back.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from jouleshift.errors import BadInput
+from jouleshift.records import EnergySource, Evaluation, Run, TrialRecord
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+DEFAULT_BRACKET = -1
+"""The bracket of the one trial that Hyperband did not ask for: the default configuration."""
+
+
+def non_dominated(points: ArrayLike) -> BoolArray:
+    """Which rows of an (n, m) array no other row dominates, as a mask of length n.
+
+    Equal rows do not dominate one another, so all of them stay. A row with a value that is not finite is
+    never on a front.
+    """
+    import moocore
+
+    values = _as_points(points)
+    mask = np.zeros(len(values), dtype=bool)
+    finite = np.flatnonzero(np.isfinite(values).all(axis=1))
+    if finite.size:
+        mask[finite] = moocore.is_nondominated(values[finite], keep_weakly=True)
+    return mask
+
+
+def dominates(points: ArrayLike, point: ArrayLike) -> BoolArray:
+    """Which rows of an (n, m) array dominate `point`: nowhere worse and somewhere better."""
+    values, other = _as_points(points), np.asarray(point, dtype=float)
+    return np.logical_and((values <= other).all(axis=1), (values < other).any(axis=1), dtype=bool)
+
+
+def hypervolume(points: ArrayLike, reference: ArrayLike) -> float:
+    """Volume of objective space dominated by the rows of an (n, m) array, up to `reference` of length m.
+
+    In the product of the objectives' units. Rows that are not better than the reference in every objective
+    add nothing.
+    """
+    import moocore
+
+    values, corner = _as_points(points), np.asarray(reference, dtype=float)
+    inside = values[(values < corner).all(axis=1)]
+    return float(moocore.hypervolume(inside, ref=corner)) if len(inside) else 0.0
+
+
+def knee(points: ArrayLike) -> int:
+    """The row of a front, an (n, 2) array with n ≥ 1, where giving up either objective starts to cost most.
+
+    The point furthest below the line through the two extremes once both objectives are scaled to 0 … 1 over
+    the front (Das 1999); that is the one with the smallest sum. Of equals, the one with the lower first
+    objective.
+    """
+    values = _as_points(points)
+    low, high = values.min(axis=0), values.max(axis=0)
+    span = np.where(high > low, high - low, 1.0)
+    total = ((values - low) / span).sum(axis=1).round(12)
+    return int(np.lexsort((values[:, 0], total))[0])
+
+
+def _as_points(points: ArrayLike) -> FloatArray:
+    values = np.asarray(points, dtype=float)
+    return values if values.ndim == 2 else values.reshape(-1, 2)
+
+
+def full_budget(run: Run) -> int:
+    """The full budget of a run in epochs: its configuration's, or else the largest that a trial had."""
+    configured = run.config.get("max_budget")
+    if isinstance(configured, int):
+        return configured
+    return max((record.trial.budget for record in run.trials), default=0)
+
+
+def objectives(record: TrialRecord) -> tuple[float, float] | None:
+    """(error, energy_j) of a trial, or None where it has no complete and finite result."""
+    result = record.result
+    if not isinstance(result, Evaluation) or result.energy.energy_j is None:
+        return None
+    pair = (result.error, result.energy.energy_j)
+    return pair if np.isfinite(pair).all() else None
+
+
+def complete(run: Run) -> tuple[TrialRecord, ...]:
+    """The trials at the full budget with a value in both objectives, in the order of proposal."""
+    full = full_budget(run)
+    return tuple(r for r in run.trials if r.trial.budget >= full and objectives(r) is not None)
+
+
+def points_of(records: Sequence[TrialRecord]) -> FloatArray:
+    """The objectives of finished trials as an (n, 2) array: error, energy in joules."""
+    return np.array([cast(tuple[float, float], objectives(r)) for r in records], dtype=float).reshape(-1, 2)
+
+
+def front(run: Run) -> tuple[TrialRecord, ...]:
+    """The non-dominated trials of a run at the full budget, from the lowest error to the lowest energy."""
+    return front_of(complete(run))
+
+
+def front_of(records: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
+    """The non-dominated among finished trials, from the lowest error to the lowest energy.
+
+    Raises BadInput where their energies come from different sources: such numbers share no front.
+    """
+    energy_source(records)
+    points = points_of(records)
+    chosen = np.flatnonzero(non_dominated(points))
+    order = np.lexsort((chosen, points[chosen, 1], points[chosen, 0]))
+    return tuple(records[index] for index in chosen[order])
+
+
+def energy_source(records: Sequence[TrialRecord]) -> EnergySource | None:
+    """The one source of all energies among the results, None where there is no result."""
+    sources = {r.result.energy.source for r in records if isinstance(r.result, Evaluation)}
+    if len(sources) > 1:
+        raise BadInput(
+            f"energies from {' and '.join(sorted(sources))} cannot share a front: "
+            "report the runs of each source on their own, or search with one --energy"
+        )
+    return next(iter(sources), None)
+
+
+def default_trial(run: Run) -> TrialRecord | None:
+    """The trial of the default configuration (the first, bracket −1), None where it was never asked for."""
+    return next((r for r in run.trials if r.trial.bracket == DEFAULT_BRACKET), None)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A front beside the default configuration. Gains are positive where the front is better."""
+
+    front: tuple[TrialRecord, ...]
+    default: TrialRecord | None
+    """The default configuration's trial if it has a result at the full budget, else None."""
+    dominating: tuple[TrialRecord, ...]
+    """The part of the front that dominates the default."""
+    error_gain: float | None
+    """The default's error less the lowest on the front, as a fraction: 0.12 is 12 points."""
+    energy_saving: float | None
+    """Share of the default's energy that the front's most frugal network saves; it may be less accurate."""
+    both: TrialRecord | None
+    """Of those that dominate the default, the one with the largest product of error gain and saving."""
+
+    def gains(self, record: TrialRecord) -> tuple[float, float] | None:
+        """(error gain, share of energy saved) of one trial against the default; None without a default."""
+        mine, base = objectives(record), self.default and objectives(self.default)
+        if not mine or not base:
+            return None
+        return base[0] - mine[0], _saving(base[1], mine[1])
+
+
+def _saving(default_j: float, energy_j: float) -> float:
+    return 1.0 - energy_j / default_j if default_j > 0 else 0.0
+
+
+def compare(run: Run) -> Comparison:
+    """The front of a run against its default configuration."""
+    return compare_with(front(run), default_trial(run))
+
+
+def compare_with(members: tuple[TrialRecord, ...], default: TrialRecord | None) -> Comparison:
+    """A front against a default configuration that may be missing or failed."""
+    base = objectives(default) if default else None
+    if base is None or not members:
+        return Comparison(members, default if base else None, (), None, None, None)
+    points = points_of(members)
+    winners = np.flatnonzero(dominates(points, base))
+    gains = [(base[0] - error, _saving(base[1], energy_j)) for error, energy_j in points]
+    best = max(winners, key=lambda i: (gains[i][0] * gains[i][1], *gains[i]), default=None)
+    return Comparison(
+        front=members,
+        default=default,
+        dominating=tuple(members[i] for i in winners),
+        error_gain=max(gain for gain, _ in gains),
+        energy_saving=max(saving for _, saving in gains),
+        both=None if best is None else members[best],
+    )
+
+
+def reference_point(runs: Sequence[Run]) -> tuple[float, float] | None:
+    """The corner up to which these runs' hypervolumes are counted: error 1, the largest energy of any result.
+
+    Energies at every budget count, so the corner settles early in a run. None where nothing has finished.
+    """
+    energies = [pair[1] for run in runs for r in run.trials if (pair := objectives(r)) is not None]
+    return (1.0, max(energies)) if energies else None

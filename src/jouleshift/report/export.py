@@ -1,0 +1,74 @@
+"""Everything derived from the journal, written beside it: trials.csv, front.csv, front.png, report.html.
+
+Each file is written whole under another name and then renamed, so a reader or a crash never meets half a
+file. All of them may be deleted; the next report makes them again.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from jouleshift.analysis.digest import Digest, Point, digest
+from jouleshift.errors import BadInput
+from jouleshift.records import CarbonIntensity, Run
+from jouleshift.report.figures import front_png
+from jouleshift.report.html import page
+from jouleshift.report.tables import Row, columns, hyperparameters, row, to_csv
+
+
+def write_report(runs: Sequence[Run], intensity: CarbonIntensity, out: Path | None = None) -> Path:
+    """Write the report of one run, or of several together, and return the path of its page.
+
+    It goes into the run's own directory, or for several runs into a new one beside the first, unless `out`
+    names a directory. Raises BadInput where nothing can be written there, and where the runs' energies come
+    from different sources.
+    """
+    view = digest(runs)
+    target = out or _target(runs)
+    title = " + ".join(run.path.name for run in runs)
+    what = ", ".join(str(runs[0].config[key]) for key in ("data", "model") if key in runs[0].config)
+    write_files(
+        target,
+        {
+            "trials.csv": trials_csv(view, view.points, intensity).encode(errors="replace"),
+            "front.csv": trials_csv(view, view.front, intensity).encode(errors="replace"),
+            "front.png": front_png(view, f"{title}: {what}" if what else title),
+            "report.html": page(view, intensity, f"{title}: {what}" if what else title).encode(
+                errors="replace"
+            ),
+        },
+    )
+    return target / "report.html"
+
+
+def _target(runs: Sequence[Run]) -> Path:
+    first = runs[0].path
+    return first if len(runs) == 1 else first.parent / f"{first.name}-and-{len(runs) - 1}-more"
+
+
+def trials_csv(view: Digest, points: Sequence[Point], intensity: CarbonIntensity) -> str:
+    """These trials as CSV; a column `run` comes first where there are several runs."""
+    names = hyperparameters([p.record for p in view.points])
+    table: list[Row] = [row(p.record, names, intensity) for p in points]
+    if len(view.runs) == 1:
+        return to_csv(table, columns(names))
+    labelled = [{"run": view.runs[p.run].path.name, **line} for p, line in zip(points, table, strict=True)]
+    return to_csv(labelled, ("run", *columns(names)))
+
+
+def write_files(directory: Path, contents: dict[str, bytes]) -> None:
+    """Write files into a directory, made if missing, each whole or not at all; BadInput where that fails."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            part = directory / f".{name}.{os.getpid()}.part"
+            try:
+                part.write_bytes(content)
+                part.replace(directory / name)
+            finally:
+                part.unlink(missing_ok=True)
+    except OSError as error:
+        raise BadInput(
+            f"cannot write the report into {directory}: {error.strerror or error}; "
+            "free some space or name another directory with --out"
+        ) from None

@@ -1,0 +1,116 @@
+"""The front as a picture: error against energy per inference, the default configuration as a star.
+
+What was tried and dominated stays visible in grey, lower budgets fainter still, so that the picture shows how
+much was searched, not only what was found. Where the energy comes from is printed in the picture itself,
+since pictures travel without their page. Drawn on matplotlib's own canvas without pyplot, so nothing global
+is touched and no display is needed.
+"""
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jouleshift.analysis.digest import Digest, Point
+from jouleshift.analysis.pareto import FloatArray, front, objectives, points_of
+from jouleshift.report.sentences import energy_stamp
+from jouleshift.report.units import Unit, unit_for
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FRONT, DEFAULT, REJECTED, LOWER = "#2f6fde", "#e07b00", "#8a8f98", "#c9ccd2"
+LOG_SPAN = 20.0
+"""An axis whose largest value is so many times its smallest is drawn in logarithms."""
+
+
+def wants_log(values: FloatArray) -> bool:
+    """Whether positive values span so much that a linear axis would press most of them together."""
+    return bool(values.size and values.min() > 0 and values.max() >= LOG_SPAN * values.min())
+
+
+def energy_unit(view: Digest) -> Unit:
+    """The unit in which a digest's energies per image are shown."""
+    return unit_for([result.energy.energy_j for result in view.results], "J")
+
+
+def front_png(view: Digest, title: str, dpi: int = 160) -> bytes:
+    """The figure as a PNG file, the same bytes for the same digest."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    unit = energy_unit(view)
+    _draw(axes, view, unit)
+    axes.set_title(_plain(title), loc="left", fontsize=12, fontweight="bold")
+    axes.set_xlabel(f"energy per image ({unit.name})")
+    axes.set_ylabel("validation error (%)")
+    figure.supxlabel(
+        _plain(_shorten(energy_stamp(view), 130)), fontsize=7.5, color="#5b616b", x=0.01, ha="left"
+    )
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=dpi, metadata={"Software": None})
+    return out.getvalue()
+
+
+def _draw(axes: "Axes", view: Digest, unit: Unit) -> None:
+    axes.grid(True, color="#e6e8eb", linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    _scatter(axes, view.of("lower"), unit, "lower budget", color=LOWER, s=12)
+    _scatter(axes, view.of("rejected"), unit, "dominated", color=REJECTED, s=20)
+    if len(view.runs) > 1:
+        for run in view.runs:
+            _staircase(axes, points_of(front(run)), unit, color=FRONT, alpha=0.35, linewidth=1)
+    _staircase(axes, points_of(view.comparison.front), unit, color=FRONT, alpha=0.9, linewidth=1.6)
+    _scatter(axes, view.of("front"), unit, "front", color=FRONT, s=46, edgecolor="white", zorder=4)
+    _scatter(
+        axes,
+        view.of("default"),
+        unit,
+        "default",
+        color=DEFAULT,
+        s=190,
+        marker="*",
+        edgecolor="white",
+        zorder=5,
+    )
+    points = _array([p for p in view.points if p.role != "failed"])
+    if not len(points):
+        axes.text(0.5, 0.5, "no finished trial yet", transform=axes.transAxes, ha="center", color="#5b616b")
+        return
+    if wants_log(points[:, 1]):
+        axes.set_xscale("log")
+    axes.legend(frameon=False, fontsize=9, loc="upper right")
+
+
+def _array(points: Sequence[Point]) -> FloatArray:
+    pairs = [pair for p in points if (pair := objectives(p.record)) is not None]
+    return np.array(pairs, dtype=float).reshape(-1, 2)
+
+
+def _scatter(axes: "Axes", points: Sequence[Point], unit: Unit, label: str, **style: Any) -> None:
+    values = _array(points)
+    if len(values):
+        style.setdefault("edgecolor", "none")
+        axes.scatter(values[:, 1] / unit.scale, 100 * values[:, 0], label=f"{label} ({len(values)})", **style)
+
+
+def _staircase(axes: "Axes", values: FloatArray, unit: Unit, **style: Any) -> None:
+    """The edge of what a front dominates: from each member, right and up to the next."""
+    if len(values) > 1:
+        order = np.argsort(values[:, 1], kind="stable")
+        axes.step(values[order, 1] / unit.scale, 100 * values[order, 0], where="post", **style)
+
+
+def _plain(text: str) -> str:
+    """Text that matplotlib takes literally: a dollar sign would start a formula."""
+    return text.replace("$", r"\$")
+
+
+def _shorten(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,0 +1,67 @@
+"""A run as one HTML file that needs nothing else: no network, no server, no package.
+
+Words and tables are plain HTML, so the page can be read aloud, printed and searched; the figures are drawn
+over them by plotly.js, which is inside the file. All text from outside is escaped (`markup`), and a content
+security policy in the page lets only the scripts that were written into it run, by their hashes, and allows
+no connection at all.
+"""
+
+import base64
+import hashlib
+from importlib.resources import files
+
+from jouleshift.analysis.digest import Digest
+from jouleshift.records import CarbonIntensity
+from jouleshift.report import sections
+from jouleshift.report.markup import Markup, element, join, json_script
+from jouleshift.report.payload import payload
+
+
+def page(view: Digest, intensity: CarbonIntensity, title: str) -> str:
+    """The whole report as HTML text."""
+    from plotly.offline import get_plotlyjs
+
+    here = files("jouleshift.report")
+    scripts = [get_plotlyjs(), here.joinpath("page.js").read_text(encoding="utf-8")]
+    style = here.joinpath("page.css").read_text(encoding="utf-8")
+    data = json_script(payload(view, intensity))
+    body = element(
+        "body",
+        element("a", "Skip to the front", href="#front", class_="skip"),
+        sections.head(view, title),
+        element("main", _main(view, intensity)),
+        element("footer", "Made by jouleshift. This file is complete: it opens offline and loads nothing."),
+        element("div", id="tip", hidden=True, aria_hidden="true"),
+        element("script", Markup(data), type="application/json", id="data"),
+        [element("script", Markup(code)) for code in scripts],
+    )
+    header = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=_policy(scripts)),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", title),
+        element("style", Markup(style)),
+    )
+    return "<!DOCTYPE html>\n" + element("html", header, body, lang="en") + "\n"
+
+
+def _main(view: Digest, intensity: CarbonIntensity) -> Markup:
+    return join(
+        sections.front_figure(view),
+        sections.front_table(view, intensity),
+        sections.failures(view),
+        sections.facts(view),
+    )
+
+
+def _policy(scripts: list[str]) -> str:
+    """Only these scripts, styles of the page's own, pictures made by the page; no connections."""
+    hashes = " ".join(f"'sha256-{_digest(code)}'" for code in scripts)
+    rest = "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'"
+    return f"default-src 'none'; script-src {hashes}; {rest}"
+
+
+def _digest(code: str) -> str:
+    return base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()

@@ -1,0 +1,156 @@
+"""What a report says in words: the headline, where the energy comes from, what a figure shows.
+
+The sentences are the report for whoever cannot see the figures or does not want to, so each stands alone and
+claims no more than the numbers support.
+"""
+
+from jouleshift.analysis.digest import Digest
+from jouleshift.analysis.pareto import full_budget, knee, objectives, points_of
+from jouleshift.records import EnergyKind, Evaluation, TrialRecord
+from jouleshift.report.units import duration, percent, quantity
+
+_HOW: dict[EnergyKind, str] = {
+    "measured": "measured by a sensor",
+    "estimated": "estimated as time × a stated power, not measured",
+    "modelled": "computed from a hardware profile, not measured",
+}
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """`count(1, "network")` is "1 network", `count(2, "network")` "2 networks"."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def headline(view: Digest) -> str:
+    """The result in one or two sentences."""
+    comparison = view.comparison
+    if not comparison.front:
+        return _nothing_yet(view)
+    budget = max(full_budget(run) for run in view.runs)
+    if comparison.default is None:
+        return (
+            f"The front holds {count(len(comparison.front), 'network')}, {_span(view)}. The default "
+            "configuration has no result, so there is nothing to compare it with."
+        )
+    if all(r is comparison.default for r in comparison.front):
+        if len(view.of("default", "rejected")) == 1:
+            return (
+                f"Only the default configuration has finished {count(budget, 'epoch')} so far: {_both(view)}."
+            )
+        return f"Nothing dominates the default configuration: it alone is on the front, with {_both(view)}."
+    if not comparison.dominating:
+        return (
+            "No network on the front dominates the default configuration, that is, none is at least as good "
+            f"in error and energy and better in one. The {count(len(comparison.front), 'network')} on it go "
+            f"{_span(view)}."
+        )
+    return f"{_dominating(view)} {_best(view)}"
+
+
+def state_in_words(view: Digest) -> str:
+    """How much is done, what failed, what it took."""
+    asked = sum(int(run.config.get("trials", len(run.trials))) for run in view.runs)
+    epochs = sum(result.trained_epochs for result in view.results)
+    spent = sum(p.record.duration_s or 0.0 for p in view.points)
+    ended = len(view.points) - len(view.of("running"))
+    parts = [f"{ended} of {asked} trials ended", f"{len(view.of('failed'))} failed"]
+    parts += [count(epochs, "epoch") + " trained", f"{duration(spent)} of trials"]
+    return ", ".join(parts) + "."
+
+
+def _nothing_yet(view: Digest) -> str:
+    done, failed = len(view.results), len(view.of("failed"))
+    budget = max(full_budget(run) for run in view.runs)
+    if done:
+        return f"No trial has finished the full {count(budget, 'epoch')} yet, so there is no front to show."
+    if failed:
+        return f"No trial has succeeded: {failed} failed. The list of failures below says why."
+    return "No trial has finished yet."
+
+
+def _both(view: Digest) -> str:
+    pair = objectives(view.comparison.default) if view.comparison.default else None
+    assert pair is not None
+    return f"an accuracy of {percent(1 - pair[0])} and {quantity(pair[1], 'J')} per image"
+
+
+def _span(view: Digest) -> str:
+    points = points_of(view.comparison.front)
+    if len(points) == 1:
+        return f"with an accuracy of {percent(1 - points[0, 0])} at {quantity(points[0, 1], 'J')} per image"
+    return (
+        f"from {percent(1 - points[0, 0])} accuracy at {quantity(points[0, 1], 'J')} "
+        f"to {percent(1 - points[-1, 0])} at {quantity(points[-1, 1], 'J')} per image"
+    )
+
+
+def _dominating(view: Digest) -> str:
+    comparison = view.comparison
+    winners, size = len(comparison.dominating), len(comparison.front)
+    if size == 1:
+        return "The one network on the front dominates the default configuration."
+    how_many = "All" if winners == size else f"{winners}"
+    verb = "dominates" if winners == 1 else "dominate"
+    return f"{how_many} of the {size} networks on the front {verb} the default configuration."
+
+
+def _best(view: Digest) -> str:
+    comparison = view.comparison
+    assert comparison.both is not None and comparison.default is not None
+    gains, mine = comparison.gains(comparison.both), objectives(comparison.both)
+    base = objectives(comparison.default)
+    assert gains is not None and mine is not None and base is not None
+    accuracy = f"{percent(1 - mine[0])} accuracy"
+    reached = f"{accuracy} instead of {percent(1 - base[0])}" if gains[0] > 0 else f"the same {accuracy}"
+    less = f"with {percent(gains[1], 0)} less energy" if gains[1] >= 0.005 else "at the same energy"
+    return f"Trial {comparison.both.trial.id} reaches {reached} {less} per image."
+
+
+def energy_stamp(view: Digest) -> str:
+    """Where the energies come from, for the margin of a figure: source, how it is known, from what."""
+    ways = sorted({(r.energy.source, r.energy.kind, r.energy.origin) for r in view.results})
+    if not ways:
+        return "no energy known yet"
+    shown = "; ".join(f"{source} energy, {_HOW[kind]}: {origin}" for source, kind, origin in ways[:3])
+    return shown + (f"; and {len(ways) - 3} more" if len(ways) > 3 else "")
+
+
+def flags(view: Digest) -> tuple[str, ...]:
+    """The quality flags that any energy reading carries."""
+    return tuple(sorted({flag for result in view.results for flag in result.energy.flags}))
+
+
+def landmarks(view: Digest) -> dict[str, TrialRecord]:
+    """The members of the front that have a name: most accurate, knee, most frugal."""
+    members = view.comparison.front
+    if not members:
+        return {}
+    if len(members) == 1:
+        return {"the only network": members[0]}
+    return {
+        "most accurate": members[0],
+        "knee": members[knee(points_of(members))],
+        "most frugal": members[-1],
+    }
+
+
+def front_in_words(view: Digest) -> str:
+    """What the figure of the front shows, for a reader who cannot see it."""
+    parts = [
+        f"{len(view.comparison.front)} on the front",
+        f"{len(view.of('rejected'))} dominated at full budget",
+        f"{len(view.of('lower'))} at lower budgets",
+    ]
+    text = (
+        f"Error against energy per image of {count(len(view.results), 'finished trial')}: {', '.join(parts)}."
+    )
+    for name, record in landmarks(view).items():
+        result = record.result
+        assert isinstance(result, Evaluation)
+        text += (
+            f" {name.capitalize()}: trial {record.trial.id}, {percent(result.accuracy)} accuracy at "
+            f"{quantity(result.energy.energy_j, 'J')}."
+        )
+    if view.comparison.default is not None:
+        text += f" Default configuration: {_both(view).removeprefix('an ')}."
+    return text

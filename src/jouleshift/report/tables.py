@@ -1,0 +1,190 @@
+"""The trials of a run as rows: for CSV files, and for a terminal.
+
+`trials.csv` has a row for each trial, `front.csv` one for each of the front. Their columns are
+
+    trial, bracket, rung, budget, seed, status, error, accuracy, energy_j, energy_source, emissions_g,
+    one for each hyperparameter by its name in the configuration,
+    train_s, energy_s, duration_s
+
+A report of several runs has a column `run` in front. What is missing is empty, never 0. `status` is `done`,
+`running`, or what went wrong (`diverged`, `out-of-memory`, `timeout`, `crashed`, `refused`). Energy and
+emissions are those of one inference of one image. Only the columns that end in `_s` hold times, so the rest
+of a file is the same, byte for byte, wherever the same trials have run.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from jouleshift.analysis.pareto import Comparison
+from jouleshift.records import CarbonIntensity, Evaluation, Failure, TrialRecord, Value
+from jouleshift.report.units import percent, unit_for
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+Cell = int | float | str | None
+Row = Mapping[str, Cell]
+
+LEADING = (
+    "trial", "bracket", "rung", "budget", "seed", "status", "error", "accuracy", "energy_j", "energy_source",
+    "emissions_g",
+)  # fmt: skip
+TIMES = ("train_s", "energy_s", "duration_s")
+
+
+def hyperparameters(records: Iterable[TrialRecord]) -> tuple[str, ...]:
+    """The names of all hyperparameters, in the order in which configurations have them."""
+    return tuple(dict.fromkeys(name for r in records for name in r.trial.config))
+
+
+def status(record: TrialRecord) -> str:
+    """`done`, `running`, or the kind of failure."""
+    match record.result:
+        case None:
+            return "running"
+        case Failure(kind=kind):
+            return kind
+        case _:
+            return "done"
+
+
+def row(record: TrialRecord, names: Sequence[str], intensity: CarbonIntensity) -> dict[str, Cell]:
+    """One trial as a mapping from column to value, None where there is none."""
+    trial, result = record.trial, record.result
+    done = result if isinstance(result, Evaluation) else None
+    energy_j = done.energy.energy_j if done else None
+    return {
+        "trial": trial.id,
+        "bracket": trial.bracket,
+        "rung": trial.rung,
+        "budget": trial.budget,
+        "seed": trial.seed,
+        "status": status(record),
+        "error": done.error if done else None,
+        "accuracy": done.accuracy if done else None,
+        "energy_j": energy_j,
+        "energy_source": done.energy.source if done else None,
+        "emissions_g": None if energy_j is None else intensity.emissions_g(energy_j),
+        **{name: trial.config.get(name) for name in names},
+        "train_s": done.train_s if done else None,
+        "energy_s": done.energy_s if done else None,
+        "duration_s": record.duration_s,
+    }
+
+
+def rows(records: Sequence[TrialRecord], names: Sequence[str], intensity: CarbonIntensity) -> list[Row]:
+    """A row for each trial, with the given hyperparameters as columns."""
+    return [row(record, names, intensity) for record in records]
+
+
+def columns(names: Sequence[str]) -> tuple[str, ...]:
+    """The columns of a table with the given hyperparameters, in order."""
+    return (*LEADING, *names, *TIMES)
+
+
+def to_csv(table: Iterable[Row], header: Sequence[str]) -> str:
+    """Rows as CSV text; numbers in the shortest form that reads back to the same value."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, header, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    return out.getvalue()
+
+
+def front_table(
+    run_name: str, comparison: Comparison, intensity: CarbonIntensity, width: int = 80
+) -> "Group":
+    """The front against the default configuration, for a terminal so many characters wide.
+
+    A ★ marks who dominates the default, and the caption says how many do. As many of the hyperparameters that
+    differ get a column as fit, those of the shift layers first.
+    """
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = _front_and_default(comparison)
+    leading = _objective_columns(shown, comparison, intensity)
+    names = _that_fit(shown, width - 2 - sum(_width(heading, cells) for heading, cells in leading))
+    chosen = [(n.replace("_", "\n"), [show_value(r.trial.config.get(n)) for r in shown]) for n in names]
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading, _ in [*leading, *chosen]:
+        table.add_column(Text(heading), justify="right", vertical="bottom", no_wrap=True)
+    for index, record in enumerate(shown):
+        cells = [Text(column[index]) for _, column in [*leading, *chosen]]
+        table.add_row(*cells, style="bold yellow" if record is comparison.default else None)
+    title = Text(f"Front of {run_name} against the default configuration", "bold")
+    return Group(title, *([table] if shown else []), Text(_caption(comparison)))
+
+
+def _objective_columns(
+    shown: Sequence[TrialRecord], comparison: Comparison, intensity: CarbonIntensity
+) -> list[tuple[str, list[str]]]:
+    unit = unit_for([_energy(r) for r in shown], "J")
+    emissions = [None if (e := _energy(r)) is None else intensity.emissions_g(e) for r in shown]
+    gram = unit_for(emissions, "g")
+    winners = {id(r) for r in comparison.dominating}
+    gains = [comparison.gains(r) for r in shown]
+    return [
+        ("", ["default" if r is comparison.default else "★" if id(r) in winners else "" for r in shown]),
+        ("trial", [str(r.trial.id) for r in shown]),
+        (
+            "accuracy",
+            [percent(r.result.accuracy if isinstance(r.result, Evaluation) else None) for r in shown],
+        ),
+        (f"energy\n{unit.name}", [unit.show(_energy(r)) for r in shown]),
+        ("saved", [percent(gain[1] if gain else None, 0) for gain in gains]),
+        (f"CO₂eq\n{gram.name}", [gram.show(e) for e in emissions]),
+    ]
+
+
+def _caption(comparison: Comparison) -> str:
+    size, winners = len(comparison.front), len(comparison.dominating)
+    if comparison.default is None:
+        return "The default configuration has no result to compare with."
+    if not winners:
+        return f"None of the {size} on the front dominates the default configuration."
+    return f"★ {winners} of {size} on the front dominate the default configuration."
+
+
+_FIRST = ("shift", "depth", "bits", "rounding")
+
+
+def _that_fit(shown: Sequence[TrialRecord], room: int) -> list[str]:
+    names = sorted(varying(shown), key=lambda n: not any(word in n for word in _FIRST))
+    chosen = []
+    for name in names:
+        room -= _width(name.replace("_", "\n"), [show_value(r.trial.config.get(name)) for r in shown])
+        if room < 0:
+            break
+        chosen.append(name)
+    return chosen
+
+
+def _width(heading: str, cells: Sequence[str]) -> int:
+    return 3 + max(map(len, [*heading.split("\n"), *cells]))
+
+
+def _front_and_default(comparison: Comparison) -> list[TrialRecord]:
+    default = comparison.default
+    apart = [default] if default is not None and default not in comparison.front else []
+    return [*comparison.front, *apart]
+
+
+def varying(records: Sequence[TrialRecord]) -> list[str]:
+    """The hyperparameters that do not have the same value in all of these trials."""
+    return [n for n in hyperparameters(records) if len({r.trial.config.get(n) for r in records}) > 1]
+
+
+def show_value(value: Value | None) -> str:
+    """A hyperparameter's value for people: short numbers, an en dash where it does not apply."""
+    if value is None:
+        return "–"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _energy(record: TrialRecord) -> float | None:
+    return record.result.energy.energy_j if isinstance(record.result, Evaluation) else None

@@ -1,0 +1,55 @@
+import shutil
+
+import pytest
+
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--window-size=1280,1000",
+)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Headless Chromium in which no name resolves, driven as a person would."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("needs chromium and chromium-driver")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    made = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield made
+    made.quit()
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """Write the page of runs and open it; afterwards the console must hold no error."""
+    from jouleshift.analysis.digest import digest
+    from jouleshift.records import CarbonIntensity
+    from jouleshift.report.html import page
+
+    def open_report(*runs):
+        browser.get_log("browser")
+        path = tmp_path / "report.html"
+        text = page(digest(runs), CarbonIntensity(450.0, "world", 2023, "made up"), "a made-up run")
+        path.write_text(text, encoding="utf-8")
+        browser.get(path.as_uri())
+        return browser
+
+    yield open_report
+    problems = [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+    assert problems == []

@@ -1,0 +1,142 @@
+"""The report as a person meets it: in a browser, from a file, without a network."""
+
+import json
+import time
+
+import pytest
+
+from jouleshift.records import Failure
+from tests.analysis.synthetic import hyperband_run, record, run_of
+from tests.report.test_page import RUNS, hostile_run
+
+
+def hover(browser, trial):
+    """Move the mouse over the point of a trial of a single run."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    marker = browser.execute_script(
+        "const data = JSON.parse(document.getElementById('data').textContent);"
+        "const at = data.trial.indexOf(arguments[0]);"
+        "return [...document.querySelectorAll('#front-plot path.point')].find(p => p.__data__.data === at)",
+        trial,
+    )
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", marker)
+    ActionChains(browser).move_to_element(marker).move_by_offset(1, 0).perform()
+
+
+def hover_at(browser, selector):
+    """Move the mouse to the middle of what a selector finds."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    found = browser.find_element("css selector", selector)
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", found)
+    ActionChains(browser).move_to_element(found).move_by_offset(1, 1).perform()
+
+
+def wait_for(condition, seconds=5):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited too long"
+        time.sleep(0.02)
+
+
+def test_draws_every_group_of_trials(opened):
+    run = run_of(
+        record(1, 0.4, 4e-9, bracket=-1),
+        record(2, 0.3, 3e-9),
+        record(3, 0.2, 5e-9),
+        record(4, 0.9, 9e-9),
+        *(record(n, 0.9, 1e-9 * n, budget=1) for n in range(5, 12)),
+    )
+    browser = opened(run)
+    assert len(browser.find_elements("css selector", "#front-plot path.point")) == 11
+    legend = [e.text for e in browser.find_elements("css selector", "#front-plot .legendtext")]
+    assert legend == ["lower budget (7)", "dominated (1)", "front (2)", "default (1)"]
+
+
+def test_hover_shows_the_configuration(opened):
+    run = run_of(record(1, 0.4, 4e-9, bracket=-1), record(2, 0.3, 3e-9, config={"weight_bits": 3}))
+    browser = opened(run)
+    tip = browser.find_element("id", "tip")
+    assert not tip.is_displayed()
+    hover(browser, 2)
+    wait_for(tip.is_displayed)
+    text = tip.text.split("\n")
+    assert text[0] == "trial 2, on the front"
+    assert text[text.index("weight_bits") + 1] == "3"
+    assert text[text.index("optimizer") + 1] == "SGD"
+    assert text[text.index("energy") + 1] == "3 nJ"
+
+
+def test_the_legend_hides_a_group(opened):
+    browser = opened(hyperband_run(60))
+    before = len(browser.find_elements("css selector", "#front-plot path.point"))
+    browser.find_element("css selector", "#front-plot .legendtoggle").click()
+    wait_for(lambda: len(browser.find_elements("css selector", "#front-plot path.point")) < before)
+
+
+def test_table_rows_and_arrow_keys_pick_a_network(opened):
+    from selenium.webdriver.common.keys import Keys
+
+    browser = opened(hyperband_run(120))
+    picked = browser.find_element("id", "picked")
+    rows = browser.find_elements("css selector", "tr[data-point]")
+    numbers = [row.find_element("tag name", "button").text for row in rows]
+    rows[0].find_element("tag name", "button").send_keys(Keys.ENTER)
+    assert picked.text.startswith(f"trial {numbers[0]},")
+    assert rows[0].find_element("tag name", "button").get_attribute("aria-pressed") == "true"
+    browser.find_element("id", "front-plot").send_keys(Keys.ARROW_LEFT)
+    assert picked.text.startswith(f"trial {numbers[1]},")
+
+
+@pytest.mark.parametrize("name", ["no trial", "only failures", "zero energy"])
+def test_opens_whatever_the_run(name, opened):
+    browser = opened(RUNS[name])
+    assert browser.execute_script("return document.documentElement.dataset.ready") == "yes"
+
+
+def test_hostile_text_is_only_text(opened, tmp_path):
+    browser = opened(hostile_run(tmp_path))
+    assert browser.execute_script("return document.images.length") == 0
+    hover(browser, 2)
+    tip = browser.find_element("id", "tip")
+    wait_for(tip.is_displayed)
+    assert "</script><script>alert(1)</script>" in tip.text
+
+
+def test_asks_the_network_for_nothing(opened):
+    browser = opened(hyperband_run(60))
+    browser.find_element("id", "front-plot")
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:", "chrome:"))] == []
+
+
+def test_a_narrow_screen_does_not_scroll_sideways(opened):
+    browser = opened(hyperband_run(60), run_of(record(1, failure=Failure("crashed", "x" * 300))))
+    try:
+        browser.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": 360, "height": 800, "deviceScaleFactor": 1, "mobile": True},
+        )
+        wait_for(lambda: browser.execute_script("return document.documentElement.scrollWidth <= 360"))
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def busy_s(browser):
+    """Seconds of processor time that the thread of the page has used so far."""
+    metrics = browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+    return next(m["value"] for m in metrics if m["name"] == "ThreadTime")
+
+
+def test_ten_thousand_trials_open_in_two_seconds(opened, browser):
+    browser.execute_cdp_cmd("Performance.enable", {})
+    before = busy_s(browser)
+    opened(hyperband_run(10_000))
+    took = busy_s(browser) - before
+    assert 0.05 < took < 2  # processor time, so that the machine's other work does not count
+    assert "lower budget (8879)" in browser.find_element("css selector", "#front-plot .legend").text
+    hover_at(browser, "#front-plot .js-fill")
+    wait_for(browser.find_element("id", "tip").is_displayed)
+    assert "lower budget" in browser.find_element("id", "tip").text

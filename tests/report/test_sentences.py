@@ -1,0 +1,62 @@
+from jouleshift.analysis.digest import digest
+from jouleshift.records import Failure
+from jouleshift.report.sentences import energy_stamp, front_in_words, headline
+from tests.analysis.synthetic import record, run_of
+
+
+def said(*records):
+    return headline(digest([run_of(*records)]))
+
+
+DEFAULT = record(1, 0.4, 4e-9, bracket=-1)
+
+
+def test_headline_of_a_front_that_dominates():
+    text = said(DEFAULT, record(2, 0.3, 3e-9), record(3, 0.2, 5e-9))
+    assert text == (
+        "1 of the 2 networks on the front dominates the default configuration. "
+        "Trial 2 reaches 70.0 % accuracy instead of 60.0 % with 25 % less energy per image."
+    )
+
+
+def test_headline_claims_no_saving_where_there_is_none():
+    text = said(DEFAULT, record(2, 0.3, 4e-9))
+    assert text.endswith("Trial 2 reaches 70.0 % accuracy instead of 60.0 % at the same energy per image.")
+
+
+def test_headline_claims_no_accuracy_where_there_is_none():
+    assert "reaches the same 60.0 % accuracy with 50 % less energy" in said(DEFAULT, record(2, 0.4, 2e-9))
+
+
+def test_headline_says_that_nothing_dominates():
+    assert said(DEFAULT, record(2, 0.5, 3e-9)).startswith("No network on the front dominates the default")
+    assert said(DEFAULT, record(2, 0.5, 5e-9)).startswith(
+        "Nothing dominates the default configuration: it alone"
+    )
+
+
+def test_headline_of_runs_with_little_to_show():
+    assert said() == "No trial has finished yet."
+    assert said(record(1, bracket=-1)) == "No trial has finished yet."
+    assert "No trial has succeeded: 1 failed" in said(record(1, bracket=-1, failure=Failure("crashed", "x")))
+    assert "full 9 epochs yet" in said(record(1, 0.5, 1.0, budget=1))
+    assert said(DEFAULT).startswith("Only the default configuration has finished 9 epochs")
+    assert "has no result" in said(
+        record(1, bracket=-1, failure=Failure("crashed", "x")), record(2, 0.5, 1.0)
+    )
+
+
+def test_the_figure_in_words_has_its_landmarks():
+    view = digest(
+        [run_of(DEFAULT, record(2, 0.3, 3e-9), record(3, 0.2, 5e-9), record(4, 0.9, 1.0, budget=1))]
+    )
+    text = front_in_words(view)
+    assert "2 on the front, 0 dominated at full budget, 1 at lower budgets" in text
+    assert "Most accurate: trial 3, 80.0 % accuracy at 5.00 nJ" in text
+    assert "Most frugal: trial 2" in text
+
+
+def test_the_stamp_names_source_kind_and_origin():
+    text = energy_stamp(digest([run_of(DEFAULT)]))
+    assert "modelled energy, computed from a hardware profile, not measured: profile asic-45nm" in text
+    assert energy_stamp(digest([run_of()])) == "no energy known yet"
