@@ -11,7 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-_POWERCAP = Path("/sys/class/powercap")
+POWERCAP = Path("/sys/class/powercap")
+"""Where Linux shows RAPL: a folder a zone, with its name and a counter in microjoules."""
+
 _AMDGPU = Path("/sys/module/amdgpu")
 
 
@@ -51,22 +53,39 @@ def _nvml() -> tuple[bool, str]:
         return False, f"no energy counter ({error}); needs Volta or newer"
     finally:
         pynvml.nvmlShutdown()
-    return count > 0, f"energy counter of {count} GPU" + ("" if count == 1 else "s")
+    if find_spec("zeus") is None:
+        return False, f"energy counter of {count} GPUs; to read it: pip install zeus"
+    return count > 0, f"energy counter of {count} GPUs"
 
 
-def _rapl(root: Path = _POWERCAP) -> tuple[bool, str]:
-    counters = sorted(root.glob("intel-rapl:*/energy_uj")) if root.is_dir() else []
+def rapl_counters(root: Path = POWERCAP) -> dict[str, Path]:
+    """Counter files of the processor's packages and of memory, by name; the parts of a package are left out.
+
+    A package counts its cores and graphics too, so adding the parts would count them twice. Memory is a part
+    by its place in the tree but not in the package's count.
+    """
+    counters: dict[str, Path] = {}
+    for zone in sorted(root.glob("intel-rapl:*")) if root.is_dir() else []:
+        label = (zone / "name").read_text().strip() if (zone / "name").is_file() else ""
+        is_package = zone.name.count(":") == 1 and label.startswith("package")
+        if (is_package or label == "dram") and (zone / "energy_uj").is_file():
+            package = zone.name.split(":")[1]
+            counters[f"cpu{package}" if is_package else f"dram{package}"] = zone / "energy_uj"
+    return counters
+
+
+def _rapl(root: Path = POWERCAP) -> tuple[bool, str]:
+    counters = rapl_counters(root)
     if not counters:
         return False, "no powercap counters (virtual machines rarely have them)"
     try:
-        readings = [int(counter.read_text()) for counter in counters]
+        for counter in counters.values():
+            int(counter.read_text())
     except PermissionError:
         return False, f"not readable; allow it with: sudo chmod a+r {root}/intel-rapl:*/energy_uj"
     except (OSError, ValueError) as error:
         return False, f"not readable ({error})"
-    names = [counter.with_name("name") for counter in counters]
-    zones = ", ".join(name.read_text().strip() for name in names if name.is_file())
-    return True, f"{len(readings)} counters: {zones}"
+    return True, f"counters {', '.join(counters)}"
 
 
 def _apple() -> tuple[bool, str]:
