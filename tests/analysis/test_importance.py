@@ -3,9 +3,9 @@ import time
 import numpy as np
 import pytest
 
-from analysis.synthetic import DEFAULT, hyperband_run, objectives_of, record, run_of, sample_config
 from jouleshift.analysis.domains import Domain, domains_of_space, domains_of_trials
 from jouleshift.analysis.importance import importance_of, importance_of_arrays
+from tests.analysis.synthetic import DEFAULT, hyperband_run, objectives_of, record, run_of, sample_config
 
 
 def optuna_importances(x, y, names):
