@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from measuring import interleaved, line, ratio, summary, write
+from measuring import interleaved, line, write
 from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
@@ -134,11 +134,11 @@ def main() -> None:
         sys.path.insert(0, str(options.peer))
         with contextlib.redirect_stdout(io.StringIO()):
             epochs["the paper's loop, DeepShift's layers"] = paper_epoch(splits, deepshift_network(classes))
-    times = interleaved(epochs, options.rounds, warm_up=0)
-    first = next(iter(epochs))
+    times = interleaved(epochs, options.rounds, warm_up=1)
+    base = next(iter(times.values()))
     for name, values in times.items():
-        print(line(name, values, ratio(times, name, first)))
-    rows = {name: {"epoch_s": summary(v), "ratio": ratio(times, name, first)} for name, v in times.items()}
+        print(line(name, values, base))
+    rows = {name: {**v.summaries(), "ratio_to_ours": v.relative(base)} for name, v in times.items()}
     write("epoch_loop", {"images": options.images, "network": "resnet20", "rows": rows})
 
 

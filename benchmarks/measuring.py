@@ -3,6 +3,10 @@
 Variants are timed in turn, round after round, in an order that is shuffled anew each round, so that a machine
 that gets slower for a while slows all of them. What is reported is the median over rounds with quartiles, and
 for comparisons the median of the ratio *within* a round, which such drifts leave alone.
+
+Beside wall time the processor time of the process is kept. On a quiet machine the two say the same; on a
+shared one wall time counts the neighbours too, and processor time (with OMP_WAIT_POLICY=PASSIVE, so that
+waiting threads do not spin) is the one to compare by.
 """
 
 import json
@@ -13,6 +17,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,19 +27,38 @@ import torch
 RESULTS = Path(__file__).parent / "results"
 
 
-def interleaved(steps: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 2) -> dict[str, list]:
-    """Seconds of each step in each round."""
+@dataclass(frozen=True)
+class Times:
+    """Seconds of one variant in each round."""
+
+    wall_s: list[float] = field(default_factory=list)
+    cpu_s: list[float] = field(default_factory=list)
+
+    def relative(self, base: "Times") -> dict[str, dict[str, float]]:
+        """Summaries of the ratio to `base`, round by round."""
+        return {
+            "wall": summary([a / b for a, b in zip(self.wall_s, base.wall_s, strict=True)]),
+            "cpu": summary([a / b for a, b in zip(self.cpu_s, base.cpu_s, strict=True)]),
+        }
+
+    def summaries(self) -> dict[str, dict[str, float]]:
+        return {"wall_s": summary(self.wall_s), "cpu_s": summary(self.cpu_s)}
+
+
+def interleaved(steps: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 2) -> dict[str, Times]:
+    """Time each step in each round."""
     for step in steps.values():
         for _ in range(warm_up):
             step()
     order, shuffled = list(steps), random.Random(0)
-    times: dict[str, list[float]] = {name: [] for name in steps}
+    times = {name: Times() for name in steps}
     for _ in range(rounds):
         shuffled.shuffle(order)
         for name in order:
-            started = time.perf_counter()
+            wall, cpu = time.perf_counter(), time.process_time()
             steps[name]()
-            times[name].append(time.perf_counter() - started)
+            times[name].cpu_s.append(time.process_time() - cpu)
+            times[name].wall_s.append(time.perf_counter() - wall)
     return times
 
 
@@ -44,17 +68,16 @@ def summary(values: list[float]) -> dict[str, float]:
     return {"median": middle, "q1": low, "q3": high, "min": min(values), "n": len(values)}
 
 
-def ratio(times: Mapping[str, list[float]], name: str, base: str) -> dict[str, float]:
-    """The summary of `name` / `base`, round by round."""
-    return summary([a / b for a, b in zip(times[name], times[base], strict=True)])
-
-
-def line(name: str, seconds: list[float], relative: dict[str, float]) -> str:
-    """One row of a printed table: time in ms and ratio, each with its quartiles."""
-    time_s = summary(seconds)
-    low, middle, high = (f"{1e3 * time_s[key]:.0f}" for key in ("q1", "median", "q3"))
-    spread = f"{relative['q1']:.3f} to {relative['q3']:.3f}"
-    return f"  {name:38} {middle:>7} ms ({low} to {high})  × {relative['median']:.3f} ({spread})  n = {time_s['n']}"
+def line(name: str, times: Times, base: Times) -> str:
+    """One row of a printed table: milliseconds and ratios to `base`, medians with quartiles."""
+    cells = [f"  {name:36}"]
+    for kind, values in (("wall", times.wall_s), ("cpu", times.cpu_s)):
+        ms, relative = summary(values), times.relative(base)[kind]
+        cells.append(
+            f"{kind} {1e3 * ms['median']:7.0f} ms × {relative['median']:.3f} "
+            f"({relative['q1']:.3f} to {relative['q3']:.3f})"
+        )
+    return "  ".join([*cells, f"n = {len(times.wall_s)}"])
 
 
 def environment() -> dict[str, Any]:

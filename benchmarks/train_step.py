@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from measuring import interleaved, line, ratio, summary, write
+from measuring import Times, interleaved, line, write
 from torch import Tensor, nn
 
 from jouleshift import conversion, models
@@ -103,16 +103,16 @@ def saved_bytes(model: nn.Module, images: Tensor) -> int:
 
 
 def input_share(step_s: float, side: int) -> dict[str, float]:
-    """Seconds a batch takes to be made, and their share of a step."""
+    """Processor seconds a batch takes to be made, and their share of a step's."""
     pixels = torch.randint(0, 256, (20 * BATCH, side, side, 3), dtype=torch.uint8)
     data = Resident(pixels, torch.zeros(len(pixels), dtype=torch.int64), torch.zeros(3), torch.ones(3))
     times = []
     for epoch in range(5):
         batches = training_batches(data, BATCH, Augmentation(side // 8, True), seed=0, epoch=epoch)
-        started = time.perf_counter()
+        started = time.process_time()
         n = sum(1 for _ in batches)
-        times.append((time.perf_counter() - started) / n)
-    return {"batch_s": statistics.median(times), "share": statistics.median(times) / step_s}
+        times.append((time.process_time() - started) / n)
+    return {"batch_cpu_s": statistics.median(times), "share": statistics.median(times) / step_s}
 
 
 def measure(name: str, side: int, rounds: int, peer: bool, fast: bool) -> dict[str, Any]:
@@ -120,25 +120,28 @@ def measure(name: str, side: int, rounds: int, peer: bool, fast: bool) -> dict[s
     times = interleaved(steps, rounds)
     last = torch.randn(BATCH, 3, side, side).to(memory_format=torch.channels_last)
     float_bytes = saved_bytes(float_network(name), last)
+    base = times["float"]
     result: dict[str, Any] = {
-        "step_s": {variant: summary(values) for variant, values in times.items()},
-        "ratio_to_float": {variant: ratio(times, variant, "float") for variant in times},
+        "steps": {
+            variant: {**values.summaries(), "ratio_to_float": values.relative(base)}
+            for variant, values in times.items()
+        },
         "saved_bytes": {"float": float_bytes}
         | {f"ours {kind}": saved_bytes(ours(name, kind), last) for kind in ("Q", "PS")},
-        "input": input_share(statistics.median(times["float"]), side),
+        "input": input_share(statistics.median(base.cpu_s), side),
     }
     if peer:
-        result["ratio_to_ours"] = {
-            kind: ratio(times, f"DeepShift {kind}", f"ours {kind}") for kind in ("Q", "PS")
+        result["deepshift_to_ours"] = {
+            kind: times[f"DeepShift {kind}"].relative(times[f"ours {kind}"]) for kind in ("Q", "PS")
         }
     show(name, times, result)
     return result
 
 
-def show(name: str, times: dict[str, list[float]], result: dict[str, Any]) -> None:
+def show(name: str, times: dict[str, Times], result: dict[str, Any]) -> None:
     print(f"\n{name}: one step of {BATCH} images, median over n rounds (quartiles)")
-    for variant, seconds in times.items():
-        print(line(variant, seconds, result["ratio_to_float"][variant]))
+    for variant, values in times.items():
+        print(line(variant, values, times["float"]))
     base = result["saved_bytes"]["float"]
     for variant, size in result["saved_bytes"].items():
         print(f"  {variant} keeps {size / 2**20:.1f} MiB for the backward pass, × {size / base:.3f}")
