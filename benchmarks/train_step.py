@@ -4,7 +4,8 @@
 
 Forward, backward and SGD on one batch that is in memory; layers all converted, 4 bits, 8-bit activations
 (3 + 5). `--peer` names the folder `pytorch` of a checkout of DeepShift, whose own layers are then timed in
-its own style (NCHW, 16 + 16 bits as it defaults to, eager). `--fast` adds bfloat16 and torch.compile.
+its own style (NCHW, 16 + 16 bits as it defaults to, eager). `--fast` adds torch.compile, and bfloat16 where
+the processor has it.
 
 Beside time: what a step keeps for its backward pass (bytes of saved tensors, exact), and the share of input
 handling (order, crop, flip, normalisation) of an epoch's step.
@@ -28,6 +29,7 @@ from torch import Tensor, nn
 from jouleshift import conversion, models
 from jouleshift.config import ShiftConfig
 from jouleshift.data.batches import Augmentation, Resident, training_batches
+from jouleshift.train.recipe import computes_in_bf16
 
 BATCH = 128
 FORMAT = {"weight_bits": 4, "act_integer_bits": 3, "act_fraction_bits": 5}
@@ -76,11 +78,11 @@ def variants(name: str, side: int, peer: bool, fast: bool) -> dict[str, Callable
         steps[f"ours {kind}"] = stepper(fitted(ours(name, kind)), last, labels)
         if peer:
             steps[f"DeepShift {kind}"] = stepper(peers(name, kind), images, labels)
-    if fast:
-        for bf16 in (False, True):
-            for what, build in (("float", float_network), ("ours Q", lambda n: ours(n, "Q"))):
-                label = f"{what} compiled{' bf16' if bf16 else ''}"
-                steps[label] = stepper(fitted(build(name)), last, labels, bf16=bf16, compiled=True)
+    for bf16 in (False, True)[: 1 + computes_in_bf16(torch.device("cpu"))] if fast else ():
+        for what in ("float", "ours Q", "ours PS"):
+            model = float_network(name) if what == "float" else ours(name, what.split()[1])
+            label = f"{what} compiled{' bf16' if bf16 else ''}"
+            steps[label] = stepper(fitted(model), last, labels, bf16=bf16, compiled=True)
     return steps
 
 
