@@ -90,7 +90,7 @@ def train(
 
     `horizon` ≥ `epochs` is the epoch at which learning rate schedules end. Where `checkpoint_in` holds the
     state of the same run after fewer epochs, training continues from there; a missing, broken or foreign one
-    is reported in the log and training starts at the first epoch. `checkpoint_out` gets the state after the
+    is reported in the log, and training starts at the first epoch. `checkpoint_out` gets the state after the
     last epoch, and about once a minute before; a killed run that is started again continues from it.
     """
     if not 0 < epochs <= horizon:
@@ -148,7 +148,7 @@ class _Run:
             try:
                 self._restore(checkpoints.load(path, self.device), epochs, own=own)
             except BadInput as reason:
-                _log.warning("training from the first epoch: %s", reason)
+                _log.warning("not continued: %s", reason)
             else:
                 return
 
