@@ -88,7 +88,9 @@ class TestBadInput:
         assert "text" in message
 
     def test_unknown_model(self, tmp_path):
-        assert "did you mean 'resnet20'?" in self.refused(tmp_path, "search", "digits", "--model", "resnet2")
+        assert "did you mean 'resnet20'?" in self.refused(
+            tmp_path, "search", "digits", "--model", "resnet-20"
+        )
 
     def test_unknown_scheduler(self, tmp_path):
         message = self.refused(tmp_path, "search", "digits", "--scheduler", "parego")

@@ -26,6 +26,7 @@ app = App(
     name="jouleshift",
     help="Find the Pareto front of deep shift networks between accuracy and energy.",
     version=__version__,
+    suppress_keyboard_interrupt=False,
 )
 
 DEMO: dict[str, Any] = {
