@@ -63,6 +63,8 @@ def run_study(
 ) -> None:
     """Run until `trials` trials have a result, those already in the journal included.
 
+    It ends earlier where the scheduler has nothing more to propose: a finite space is exhausted.
+
     `on_finished` gets each finished trial once it is in the journal, to drop files no longer needed.
     """
     waiting = replay(scheduler, journal.events)
@@ -84,7 +86,7 @@ def run_study(
             running += 1
             on_progress(Progress(trial, None, finished, trials))
         if not running:
-            raise RuntimeError("the scheduler proposes nothing although no trial is running")
+            break
         done = executor.wait()
         running -= 1
         duration_s = round(done.duration_s, 3)
