@@ -1,6 +1,7 @@
 """What is counted, against counts made by hand."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,8 +9,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from jouleshift.config import ShiftConfig
+from jouleshift.conversion import convert
 from jouleshift.energy.work import Workload, nominal_span
 from jouleshift.energy.workload import trace
+from jouleshift.models.registry import create
+from jouleshift.quant.power_of_two import grid
 from tests.energy.energy_networks import FakeShiftConv2d, FakeShiftLinear, ResNet20, images
 
 PS4 = ShiftConfig(kind="PS", weight_bits=4, act_integer_bits=3, act_fraction_bits=5)
@@ -213,3 +217,23 @@ def test_baselines_keep_the_work_and_change_the_precision():
 def test_weight_bytes_pack_shift_weights():
     net = FakeShiftLinear(64, 10, config=PS4)
     assert trace(net, torch.rand(1, 64)).weight_bytes == (64 * 10 * 4 + 10 * 32) // 8
+
+
+@pytest.mark.parametrize("depth", [0, 7, 20, None])
+def test_real_shift_layers_count_like_the_stand_ins(depth):
+    config = PS4.model_copy(update={"depth": depth})
+    real = trace(convert(create("resnet20", 10), config), images())
+    fake = trace(ResNet20(PS4, depth), images())
+    assert [strip(layer) for layer in real.layers] == [strip(layer) for layer in fake.layers]
+    assert real.weight_bytes == fake.weight_bytes
+
+
+def strip(layer):
+    """A layer without its name."""
+    return replace(layer, name="")
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+@pytest.mark.parametrize("kind", ["Q", "PS"])
+def test_the_nominal_span_is_that_of_the_grid(kind, bits):
+    assert nominal_span(kind, bits) == -grid(kind, bits).lowest
