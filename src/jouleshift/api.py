@@ -154,15 +154,14 @@ def _opened(study: StudyConfig, out: Path) -> Iterator[store.Journal]:
     try:
         with store.Journal(out) as journal:
             yield journal
-    except BadInput:
+    except (BadInput, KeyboardInterrupt):
+        if not existed and not (out / store.CONFIG).exists():
+            shutil.rmtree(out, ignore_errors=True)
         raise
     except Exception as error:
         with (out / store.LOG).open("a", encoding="utf-8") as log:
             traceback.print_exception(error, file=log)
         raise Bug(out / store.LOG) from error
-    finally:
-        if not existed and not (out / store.CONFIG).exists():
-            shutil.rmtree(out, ignore_errors=True)
 
 
 def _write_head(study: StudyConfig, out: Path, facts: Mapping[str, Any], *, torn_bytes: int) -> list[str]:

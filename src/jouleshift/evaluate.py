@@ -74,7 +74,7 @@ class Evaluator:
         self.data = prepare(splits, self.device)
         self.profile = load_profile(study.profile)
         self.image_shape = tuple(splits.train.images.shape[1:])
-        self.max_depth = conversion.convertible_layers(self.build(study.seed))
+        self.max_depth = conversion.convertible_layers(self.build(study.seed), study.mode)
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from torch import nn
 
 import jouleshift as js
 from jouleshift.config import ShiftConfig
-from jouleshift.conversion import convert, convertible_layers, plan, weight_bytes
+from jouleshift.conversion import convert, convertible_layers, freeze, plan, weight_bytes
 from jouleshift.errors import BadInput
 from jouleshift.models import create
 from jouleshift.nn.layers import ShiftConv2d, ShiftLayer, ShiftLinear
@@ -63,6 +63,81 @@ def test_the_original_is_untouched_and_shares_nothing(resnet):
     converted.train()(torch.randn(2, 3, 16, 16))
     assert all(torch.equal(value, before[name]) for name, value in resnet.state_dict().items())
     assert shift_names(resnet) == []
+
+
+@pytest.mark.parametrize("depth", [1, 7, 20])
+def test_depth_from_the_input(resnet, depth):
+    converted = convert(resnet, ShiftConfig(depth=depth), count_from="input")
+    assert shift_names(converted) == weight_layers(resnet)[:depth]
+
+
+def test_single_layers_by_name(resnet):
+    base = ShiftConfig(weight_bits=4)
+    three, eight = ShiftConfig(kind="Q", weight_bits=3), ShiftConfig(weight_bits=8)
+    overrides = {"first": None, "last": eight, "layer3.0.*": three, "layer3.*": None}
+    converted = convert(resnet, base, overrides=overrides)
+    formats = {
+        name: module.shift_config
+        for name, module in converted.named_modules()
+        if isinstance(module, ShiftLayer)
+    }
+    expected = {name: base for name in weight_layers(resnet) if name.startswith(("layer1", "layer2"))}
+    expected |= {"layer3.0.conv1": three, "layer3.0.conv2": three, "linear": eight}
+    assert formats == expected
+
+
+def test_an_override_beats_depth(resnet):
+    config = ShiftConfig(depth=1)
+    converted = convert(resnet, config, overrides={"conv1": config, "linear": None})
+    assert shift_names(converted) == ["conv1"]
+
+
+def test_an_override_that_matches_nothing_is_refused(resnet):
+    with pytest.raises(BadInput, match=r"override 'liner' matches no convertible layer.*'linear'"):
+        convert(resnet, ShiftConfig(), overrides={"liner": None})
+
+
+def test_inputs_after_a_relu_are_unsigned_in_default_mode_only(resnet):
+    for mode, expected in (("default", 19), ("reference", 0)):
+        layers = plan(resnet, ShiftConfig(mode=mode))
+        assert [layer.name for layer in layers if not layer.unsigned_input][:1] == ["conv1"]
+        assert sum(layer.unsigned_input for layer in layers) == expected
+        converted = convert(resnet, ShiftConfig(mode=mode))
+        signed = [m.input_format.signed for m in converted.modules() if isinstance(m, ShiftLayer)]
+        assert signed.count(False) == expected
+
+
+def test_other_convolutions_are_converted_in_default_mode_only():
+    model = nn.ModuleList(
+        [nn.Conv1d(1, 1, 1), nn.ConvTranspose2d(1, 1, 1), nn.Conv3d(1, 1, 1), nn.Bilinear(1, 1, 1)]
+    )
+    assert [layer.converted for layer in plan(model, ShiftConfig())] == [True, True, False, False]
+    reasons = {layer.reason for layer in plan(model, ShiftConfig(mode="reference"))[:2]}
+    assert reasons == {"DeepShift converts Conv2d and Linear only"}
+
+
+@pytest.mark.parametrize("kind", ["Q", "PS"])
+@pytest.mark.parametrize("mode", ["default", "reference"])
+@pytest.mark.parametrize("rounding", ["deterministic", "stochastic"])
+def test_freezing_keeps_the_output_and_stops_the_weights(kind, mode, rounding):
+    torch.manual_seed(0)
+    config = ShiftConfig(kind=kind, mode=mode, weight_bits=3, rounding=rounding)
+    model = convert(create("tiny", 10), config).eval()
+    images = torch.randn(4, 3, 8, 8)
+    torch.manual_seed(0)
+    before = model(images)
+    torch.manual_seed(0)
+    freeze(model)
+    assert torch.equal(model(images), before)
+    model.train()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, weight_decay=0.1)
+    weights = [m.quantised_weight().clone() for m in model.modules() if isinstance(m, ShiftLayer)]
+    scale = model.features[1].weight.clone()
+    model(images).square().mean().backward()
+    optimizer.step()
+    after = [m.quantised_weight() for m in model.modules() if isinstance(m, ShiftLayer)]
+    assert all(torch.equal(old, new) for old, new in zip(weights, after, strict=True))
+    assert not torch.equal(model.features[1].weight, scale)
 
 
 class OwnForward(nn.Linear):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from tiny_images import write_classes
+
+from tests.data.tiny_images import write_classes
 
 
 @pytest.fixture

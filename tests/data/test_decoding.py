@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_images import coloured, encoded, write_classes
 
 from jouleshift.data.builtin import array_listing
 from jouleshift.data.decoding import DEFAULT_SIZE, Form, common_form, decode_all
 from jouleshift.data.listing import Listing
 from jouleshift.data.sources import load
 from jouleshift.errors import BadInput
+from tests.data.tiny_images import coloured, encoded, write_classes
 
 
 def listing_of(*items):

@@ -6,10 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from tiny_images import coloured, encoded
 
 from jouleshift.data.sources import load
 from jouleshift.errors import BadInput
+from tests.data.tiny_images import coloured, encoded
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_images import coloured, write_classes
 
 from jouleshift.data.listing import hold_out, limit
 from jouleshift.data.sources import load
 from jouleshift.errors import BadInput
+from tests.data.tiny_images import coloured, write_classes
 
 
 def red(images):

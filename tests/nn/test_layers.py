@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from jouleshift.config import ShiftConfig
-from jouleshift.nn.layers import ShiftConv2d, ShiftLinear
+from jouleshift.nn.layers import ShiftConv1d, ShiftConv2d, ShiftConvTranspose2d, ShiftLinear
 
 CONVOLUTIONS = {
     "plain": {"kernel_size": 3, "padding": 1},
@@ -58,6 +58,40 @@ def test_a_convolution_is_the_float_one_on_quantised_operands(name, config):
         if shift.bias is not None:
             expected.bias.copy_(shift.quantised_bias())
     torch.testing.assert_close(shift(x), expected(quantised_x))
+
+
+@pytest.mark.parametrize("kind", ["Q", "PS"])
+def test_a_1d_convolution(kind):
+    float_layer = nn.Conv1d(4, 8, 3, stride=2, padding=1, padding_mode="circular")
+    shift = ShiftConv1d.from_float(float_layer, ShiftConfig(kind=kind, weight_bits=4))
+    x = torch.randn(2, 4, 9)
+    expected = copy.deepcopy(float_layer)
+    with torch.no_grad():
+        expected.weight.copy_(shift.quantised_weight())
+    torch.testing.assert_close(shift(x), expected(shift.quantise_input(x)))
+
+
+@pytest.mark.parametrize("kind", ["Q", "PS"])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_transposed_convolution(kind, groups):
+    float_layer = nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, groups=groups)
+    with torch.no_grad():
+        float_layer.weight *= 2.0 ** torch.arange(6 // groups)[:, None, None]
+    shift = ShiftConvTranspose2d.from_float(float_layer, ShiftConfig(kind=kind, weight_bits=4))
+    x = torch.randn(2, 4, 5, 5)
+    expected = copy.deepcopy(float_layer)
+    with torch.no_grad():
+        expected.weight.copy_(shift.quantised_weight())
+    quantised_x = shift.quantise_input(x)
+    torch.testing.assert_close(shift(x), expected(quantised_x))
+    torch.testing.assert_close(shift(x, [10, 10]), expected(quantised_x, [10, 10]))
+    offsets = shift.channel_offsets().expand(shift.weight_shape)
+    for group in range(groups):
+        for channel in range(6 // groups):
+            inputs = slice(group * 4 // groups, (group + 1) * 4 // groups)
+            largest = float_layer.weight[inputs, channel].abs().max().item()
+            top = 2.0 ** torch.log2(torch.tensor(largest / 1.5)).ceil().item()
+            assert (2.0 ** offsets[inputs, channel].float()).unique().tolist() == [top]
 
 
 @pytest.mark.parametrize("config", FORMATS, ids=describe)

@@ -4,7 +4,6 @@ import pickle
 
 import pytest
 import torch
-from small_networks import network, same, state
 
 from jouleshift.config import TrainConfig
 from jouleshift.errors import BadInput
@@ -12,6 +11,7 @@ from jouleshift.records import Epoch
 from jouleshift.train import checkpoint as checkpoints
 from jouleshift.train.checkpoint import Checkpoint
 from jouleshift.train.loop import train
+from tests.train.small_networks import network, same, state
 
 CONFIG = TrainConfig(batch_size=16, learning_rate=0.05)
 

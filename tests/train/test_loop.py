@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from small_networks import network, same, state
 from torch import nn
 
 from jouleshift.config import TrainConfig
@@ -12,6 +11,7 @@ from jouleshift.data.batches import evaluation_batches, prepare
 from jouleshift.data.sources import ImageSet, Splits
 from jouleshift.records import Failure
 from jouleshift.train.loop import TrainResult, train, validate
+from tests.train.small_networks import network, same, state
 
 OPTIMIZERS = ("SGD", "Adam", "Adagrad", "Adadelta", "RMSProp", "RAdam", "Ranger")
 

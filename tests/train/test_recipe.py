@@ -5,13 +5,13 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from small_networks import network, same, state
 from torch import nn
 
 from jouleshift.config import TrainConfig
 from jouleshift.data.batches import evaluation_batches, training_batches
 from jouleshift.train.loop import train, validate
 from jouleshift.train.recipe import Recipe, classification_loss, reestimate_batch_norm
+from tests.train.small_networks import network, same, state
 
 CONFIG = TrainConfig(batch_size=16, learning_rate=0.05)
 

@@ -12,7 +12,7 @@ TinyImageNet publishes no labels for its test images. Its validation images, the
 are measured on, become the test split, and validation images are held out of the training ones.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,21 +30,21 @@ _ANNOTATIONS = "val_annotations.txt"
 _BOXES = "_boxes.txt"  # TinyImageNet has one in each class folder
 
 
-def read_folder(root: Path) -> Listings:
-    """The listings of an image folder in one of the three layouts above."""
+def read_folder(root: Path, *, name: str | None = None, without: Collection[str] = ()) -> Listings:
+    """The listings of an image folder in one of the three layouts above, `without` some classes."""
     parts = _split_folders(root)
     train = parts.get("train", root)
-    classes = [folder.name for folder in _subfolders(train)]
+    classes = [folder.name for folder in _subfolders(train) if folder.name not in without]
     if not classes:
         raise BadInput(f"{train} has no class folders; expected {train}/CLASS/IMAGE for each class")
-    name = root.resolve().name
+    name = name or root.resolve().name
     if "val" in parts and (parts["val"] / _ANNOTATIONS).is_file():
         annotated = _annotated(parts["val"], classes)
         return Listings(name, _lemmas(root, classes), _class_folders(train, classes), test=annotated)
     return Listings(
         name,
         tuple(classes),
-        _class_folders(train, classes),
+        _class_folders(train, classes, without),
         val=_class_folders(parts["val"], classes) if "val" in parts else None,
         test=_labelled_or_none(parts["test"], classes) if "test" in parts else None,
     )
@@ -70,11 +70,13 @@ def _subfolders(folder: Path) -> list[Path]:
         raise BadInput(f"cannot read folder {folder}: {error.strerror}") from None
 
 
-def _class_folders(folder: Path, classes: Sequence[str]) -> Listing:
+def _class_folders(folder: Path, classes: Sequence[str], without: Collection[str] = ()) -> Listing:
     """The images under `folder`/CLASS, classes numbered as in `classes`."""
     paths: list[Path] = []
     labels: list[int] = []
     for class_folder in _subfolders(folder):
+        if class_folder.name in without:
+            continue
         if class_folder.name not in classes:
             raise BadInput(f"{class_folder} is a class without training images")
         images = sorted(_files(class_folder, set()))

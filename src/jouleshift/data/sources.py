@@ -107,13 +107,12 @@ def load(
 
 def _find(data: str) -> Listings:
     """Recognise what DATA names and list it."""
-    from jouleshift.data import builtin
+    from jouleshift.data.builtin import NAMED
     from jouleshift.data.folders import read_folder
     from jouleshift.data.parquet import read_parquet
 
-    named = {"digits": builtin.read_digits}
-    if data in named:
-        return named[data]()
+    if data in NAMED:
+        return NAMED[data]()
     path = Path(data).expanduser()
     try:
         if path.is_dir():
@@ -128,7 +127,7 @@ def _find(data: str) -> Listings:
         if not matches:
             raise BadInput(f"no file matches {data}")
         return read_parquet(matches)
-    hint = nearest(data, named) if "/" not in data and "." not in data else ""
+    hint = nearest(data, NAMED) if "/" not in data and "." not in data else ""
     raise BadInput(f"no data at {data}{hint}: expected a name, an image folder or a Parquet file")
 
 

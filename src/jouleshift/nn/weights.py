@@ -24,6 +24,7 @@ would move a float weight: with m = |weight|, not below an 8th of the channel's 
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -38,15 +39,34 @@ _VALUE_TO_LOG = 1 - math.log2(1.5)
 _SMALLEST_SCALE = 2.0**-3
 
 
-class LatentWeight(nn.Module, ABC):
-    """The trained parameters behind one weight tensor. Output channels lie along dimension 0."""
+@dataclass(frozen=True)
+class Channels:
+    """Which elements of a weight belong to the same output channel.
 
-    def __init__(self, config: ShiftConfig, shape: torch.Size) -> None:
+    A convolution's weight is (out, in / groups, …), a transposed one's (in, out / groups, …).
+    """
+
+    transposed: bool = False
+    groups: int = 1
+
+    def largest(self, magnitudes: Tensor) -> Tensor:
+        """The largest of each channel, of a shape that broadcasts to the weight's."""
+        if not self.transposed:
+            return magnitudes.flatten(1).amax(1).view(-1, *(1,) * (magnitudes.dim() - 1))
+        by_group = magnitudes.unflatten(0, (self.groups, -1))
+        over = (1, *range(3, by_group.dim()))
+        largest = by_group.amax(over, keepdim=True)
+        return largest.expand(-1, by_group.shape[1], *largest.shape[2:]).flatten(0, 1)
+
+
+class LatentWeight(nn.Module, ABC):
+    """The trained parameters behind one weight tensor."""
+
+    def __init__(self, config: ShiftConfig, channels: Channels) -> None:
         super().__init__()
         self.config = config
-        self.shape = shape
+        self.channels = channels
         self.grid = po2.grid(config.kind, config.weight_bits)
-        self._dims = tuple(range(1, len(shape)))
 
     @abstractmethod
     def forward(self) -> Tensor:
@@ -54,22 +74,23 @@ class LatentWeight(nn.Module, ABC):
 
     @abstractmethod
     def top(self) -> Tensor:
-        """The largest level of each channel, a power of two: float32, shape (channels, 1, …)."""
+        """The largest level of each channel, a power of two: float32, broadcasts to the weight's shape."""
+
+    @abstractmethod
+    def freeze(self) -> None:
+        """Set the latent parameters to what they round to, without a gradient from now on."""
 
     @property
     def stochastic(self) -> bool:
         """Whether this pass rounds at random: in training only, except that DeepShift always does."""
         return self.config.rounding == "stochastic" and (self.training or self.config.mode == "reference")
 
-    def _ones(self, like: Tensor) -> Tensor:
-        return torch.ones((self.shape[0],) + (1,) * len(self._dims), device=like.device)
-
 
 class QWeight(LatentWeight):
     """DeepShift-Q: one real number a weight (equation 3.1)."""
 
-    def __init__(self, config: ShiftConfig, weight: Tensor) -> None:
-        super().__init__(config, weight.shape)
+    def __init__(self, config: ShiftConfig, weight: Tensor, channels: Channels) -> None:
+        super().__init__(config, channels)
         self.weight = nn.Parameter(weight.detach().clone())
 
     def forward(self) -> Tensor:
@@ -81,9 +102,13 @@ class QWeight(LatentWeight):
         return weight.masked_fill(self.weight == 0, 0.0)
 
     def top(self) -> Tensor:
-        if self.config.mode == "default":
-            return po2.channel_top(self.weight, self._dims)
-        return self._ones(self.weight)
+        largest = self.channels.largest(self.weight.detach().abs())
+        return po2.top_level(largest) if self.config.mode == "default" else torch.ones_like(largest)
+
+    @torch.no_grad()
+    def freeze(self) -> None:
+        self.weight.copy_(_evaluated(self))
+        self.weight.requires_grad_(False)
 
     def _clamp_in_place(self) -> None:
         """DeepShift's: latents never leave the grid's range, except that zero stays and means zero."""
@@ -95,8 +120,8 @@ class QWeight(LatentWeight):
 class PSWeight(LatentWeight):
     """DeepShift-PS: a shift and a sign a weight, both trained (equation 3.2)."""
 
-    def __init__(self, config: ShiftConfig, weight: Tensor) -> None:
-        super().__init__(config, weight.shape)
+    def __init__(self, config: ShiftConfig, weight: Tensor, channels: Channels) -> None:
+        super().__init__(config, channels)
         shift, sign = self._random(weight) if config.mode == "reference" else self._nearest(weight)
         self.shift, self.sign = nn.Parameter(shift), nn.Parameter(sign)
 
@@ -109,7 +134,8 @@ class PSWeight(LatentWeight):
     def _nearest(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """The latents with S · 2^P = weight, computed in float32."""
         exact = weight.detach().to(torch.float32)
-        smallest = po2.smallest_level(self.grid, po2.channel_top(exact, self._dims))
+        top = po2.top_level(self.channels.largest(exact.abs()))
+        smallest = po2.smallest_level(self.grid, top)
         shift = torch.log2(torch.maximum(exact.abs(), smallest))
         sign = (exact / smallest).clamp_(-1.0, 1.0)
         return shift.to(weight.dtype), sign.to(weight.dtype)
@@ -121,13 +147,30 @@ class PSWeight(LatentWeight):
             self.shift.clamp_(self.grid.lowest, 0)
         return _DeepShiftPS.apply(self.shift, self.sign, self.stochastic)
 
+    @torch.no_grad()
+    def freeze(self) -> None:
+        weight = _evaluated(self)
+        used = weight != 0
+        self.shift.copy_(torch.where(used, weight.abs().log2().round(), self.shift.round()))
+        self.sign.copy_(torch.sign(weight))
+        for parameter in self.parameters():
+            parameter.requires_grad_(False)
+
     def top(self) -> Tensor:
-        if self.config.mode == "reference":
-            return self._ones(self.shift)
         shift, sign = self.shift.detach().float(), self.sign.detach()
-        used = shift.masked_fill(sign.abs() < 0.5, -math.inf).amax(self._dims, keepdim=True)
+        used = self.channels.largest(shift.masked_fill(sign.abs() <= 0.5, -math.inf))
+        if self.config.mode == "reference":
+            return torch.ones_like(used)
         exponent = torch.floor(used + _VALUE_TO_LOG).nan_to_num_(nan=0.0)
         return po2.power(exponent.clamp_(po2.MIN_EXPONENT, po2.MAX_EXPONENT))
+
+
+def _evaluated(weight: LatentWeight) -> Tensor:
+    """The weight as rounded in evaluation, whatever the mode the module is in."""
+    training = weight.training
+    rounded = weight.eval()().detach()
+    weight.train(training)
+    return rounded
 
 
 def _ternary(sign: Tensor, stochastic: bool) -> Tensor:
@@ -185,6 +228,7 @@ def _signed_power(exponent: Tensor, ternary: Tensor, shift: Tensor, sign: Tensor
     return (magnitude * ternary.float()).masked_fill(broken, math.nan).to(shift.dtype)
 
 
-def latent(config: ShiftConfig, weight: Tensor) -> LatentWeight:
+def latent(config: ShiftConfig, weight: Tensor, channels: Channels) -> LatentWeight:
     """Latent parameters of the configured kind that start at `weight` (reference PS: at random)."""
-    return QWeight(config, weight) if config.kind == "Q" else PSWeight(config, weight)
+    kind = QWeight if config.kind == "Q" else PSWeight
+    return kind(config, weight, channels)

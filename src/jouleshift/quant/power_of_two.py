@@ -69,14 +69,14 @@ def power(exponent: Tensor) -> Tensor:
     return ((exponent.to(torch.int32) + _BIAS) << _MANTISSA_BITS).view(torch.float32)
 
 
-def channel_top(weight: Tensor, dims: tuple[int, ...]) -> Tensor:
-    """The power of two nearest to the largest |weight| over `dims` (kept as size 1), float32.
+def top_level(largest: Tensor) -> Tensor:
+    """The power of two nearest to each largest |weight|: float32 of the same shape.
 
     Within 2^−126 … 2^126, whatever the weights are.
     """
-    largest = weight.detach().to(torch.float32).abs().amax(dims, keepdim=True)
-    bits = largest.view(torch.int32).add(_CARRY["value"]).bitwise_and_(_EXPONENT_MASK)
-    return bits.view(torch.float32).clamp_(2.0**MIN_EXPONENT, 2.0**MAX_EXPONENT)
+    bits = largest.detach().to(torch.float32).view(torch.int32)
+    nearest = bits.add(_CARRY["value"]).bitwise_and_(_EXPONENT_MASK).view(torch.float32)
+    return nearest.clamp_(2.0**MIN_EXPONENT, 2.0**MAX_EXPONENT)
 
 
 def smallest_level(levels: Grid, top: Tensor) -> Tensor:

@@ -1,0 +1,168 @@
+import time
+
+import numpy as np
+import pytest
+
+from jouleshift.analysis.domains import Domain, domains_of_space, domains_of_trials
+from jouleshift.analysis.importance import importance_of, importance_of_arrays
+from tests.analysis.synthetic import DEFAULT, hyperband_run, objectives_of, record, run_of, sample_config
+
+
+def optuna_importances(x, y, names):
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study()
+    spaces = {name: optuna.distributions.FloatDistribution(0, 1) for name in names}
+    for row, value in zip(x, y, strict=True):
+        study.add_trial(
+            optuna.create_trial(params=dict(zip(names, row, strict=True)), distributions=spaces, value=value)
+        )
+    return optuna.importance.FanovaImportanceEvaluator(n_trees=64, seed=0).evaluate(study)
+
+
+@pytest.mark.parametrize(
+    ("function", "known"),
+    [
+        (lambda x: 3 * x[:, 0] + 2 * x[:, 1] + x[:, 2], (9 / 14, 4 / 14, 1 / 14)),
+        pytest.param(lambda x: np.exp(-3 * x[:, 0]) + 0.3 * x[:, 1], None, marks=pytest.mark.slow),
+        pytest.param(
+            lambda x: (x[:, 0] - 0.5) * (x[:, 1] + 1) + 0.2 * np.cos(6 * x[:, 2]),
+            None,
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_agrees_with_optuna(function, known):
+    x = np.random.default_rng(0).random((250, 3))
+    y = function(x)
+    names = ["a", "b", "c"]
+    ours = importance_of_arrays(x, y[:, None], [Domain(n) for n in names]).main_effects([1.0])
+    theirs = optuna_importances(x, y, names)
+    for effect in ours:
+        assert effect.mean == pytest.approx(theirs[effect.names[0]], abs=0.03)
+    if known:
+        assert [e.mean for e in ours] == pytest.approx(known, abs=0.05)
+
+
+def test_a_thousand_trials_of_eleven_hyperparameters_take_seconds():
+    rng = np.random.default_rng(0)
+    records = [
+        record(n, *objectives_of(config, 9, rng), config=config)
+        for n, config in enumerate((sample_config(rng) for _ in range(1000)), 1)
+    ]
+    began = time.process_time()
+    found = importance_of([run_of(*records)])
+    assert found is not None
+    found.error.pair_effects([1])
+    found.joint.over_weights()
+    assert (len(found.error.domains), found.trials) == (11, 1000)
+    assert time.process_time() - began < 10
+
+
+def test_a_run_shows_what_its_objectives_were_made_of():
+    found = importance_of([hyperband_run(600)])
+    assert found is not None
+    assert found.budget == 1  # most results are there
+    energy = {e.names[0]: e.mean for e in found.energy.main_effects([1])}
+    error = {e.names[0]: e.mean for e in found.error.main_effects([1])}
+    bits = {"act_integer_bits", "act_fraction_bits"}
+    assert set(sorted(energy, key=energy.__getitem__)[-3:]) == {"shift_depth", *bits}
+    assert set(sorted(error, key=error.__getitem__)[-3:]) == {"shift_depth", "weight_bits", "learning_rate"}
+    assert max(energy["optimizer"], energy["learning_rate"], error["rounding"]) < 0.05
+    assert len(found.front_weights) > 0
+    assert all(0 <= w <= 1 for w in found.front_weights)
+
+
+def test_the_same_run_gives_the_same_importance():
+    first, second = importance_of([hyperband_run(80)]), importance_of([hyperband_run(80)])
+    assert first is not None
+    assert second is not None
+    assert first.joint.main_effects((0.3, 0.7)) == second.joint.main_effects((0.3, 0.7))
+
+
+def test_importance_is_that_at_the_named_budget():
+    rng = np.random.default_rng(0)
+    records = []
+    for number in range(1, 601):
+        budget = int(rng.choice([1, 9]))
+        bits, depth = int(rng.integers(2, 9)), int(rng.integers(0, 21))
+        error = bits / 10 if budget == 9 else depth / 20
+        config = {"weight_bits": bits, "shift_depth": depth}
+        records.append(record(number, error, 1.0 + depth, budget=budget, config=config))
+    for budget, name in ((9, "weight_bits"), (1, "shift_depth")):
+        found = importance_of([run_of(*records)], budget)
+        assert found is not None
+        assert {e.names[0]: round(e.mean, 1) for e in found.error.main_effects([1])}[name] == 1.0
+    curve = importance_of([run_of(*records)], 9).error.curve("weight_bits", 0)
+    assert curve.values == tuple(range(2, 9))
+    assert curve.mean == pytest.approx([b / 10 for b in range(2, 9)], abs=0.02)
+
+
+def test_too_few_trials_or_nothing_that_varies_give_none():
+    assert importance_of([hyperband_run(8)]) is None
+    assert importance_of([hyperband_run(60)], budget=27) is None
+    assert importance_of([run_of()]) is None
+    assert importance_of([run_of(*(record(n, 0.1 * n, 1.0) for n in range(1, 20)))]) is None
+
+
+def test_an_inactive_hyperparameter_has_no_effect_where_it_is_inactive():
+    rng = np.random.default_rng(0)
+    records = []
+    for number in range(1, 601):
+        kind = str(rng.choice(["Q", "PS"]))
+        made = record(number, 0.5 if kind == "Q" else 0.0, 1.0 + rng.random(), config={"shift_type": kind})
+        made.trial.config.pop("momentum")
+        if kind == "Q":
+            made.trial.config["momentum"] = rng.random()
+        records.append(made)
+    found = importance_of([run_of(*records)])
+    assert found is not None
+    effects = {e.names[0]: e.mean for e in found.error.main_effects([1])}
+    assert effects["shift_type"] > 0.98
+    assert effects["momentum"] < 0.01
+
+
+def test_domains_of_a_space():
+    from ConfigSpace import Categorical, ConfigurationSpace, Constant, Float, Integer
+
+    space = ConfigurationSpace()
+    space.add(
+        Float("rate", (1e-3, 1.0), log=True),
+        Integer("bits", (2, 8)),
+        Integer("width", (1, 64), log=True),
+        Categorical("type", ["Q", "PS"]),
+        Constant("mode", "x"),
+    )
+    found = {d.name: d for d in domains_of_space(space)}
+    assert found["rate"] == Domain("rate", 1e-3, 1.0, log=True)
+    assert found["bits"].levels == (2, 3, 4, 5, 6, 7, 8)
+    assert found["width"] == Domain("width", 0.5, 64.5, log=True)
+    assert set(found["type"].levels) == {"Q", "PS"}
+    assert found["mode"].is_single
+
+
+def test_domains_are_read_off_the_trials():
+    found = {d.name: d for d in domains_of_trials(hyperband_run(400).trials)}
+    assert found["learning_rate"].log
+    assert found["weight_decay"].log
+    assert not found["momentum"].log
+    assert found["weight_bits"].levels == (2, 3, 4, 5, 6, 7, 8)
+    assert "Ranger" in found["optimizer"].levels
+    same = domains_of_trials([record(1, config=DEFAULT)])
+    assert all(d.is_single for d in same)
+
+
+@pytest.mark.parametrize(
+    ("domain", "values"),
+    [
+        (Domain("x", 1e-6, 1e-2, log=True), [1e-6, 1e-4, 1e-2]),
+        (Domain("x", -1.0, 3.0), [-1.0, 0.5, 3.0]),
+        (Domain("x", levels=("a", "b", "c")), ["c", "a", "b"]),
+        (Domain("x", levels=tuple(range(97))), [0, 50, 96]),
+    ],
+)
+def test_encoding_reads_back(domain, values):
+    places = domain.encode(values, np.random.default_rng(0))
+    assert ((places >= 0) & (places <= 1)).all()
+    decoded = domain.decode(places)
+    assert decoded == values if domain.levels else decoded == pytest.approx(values)
