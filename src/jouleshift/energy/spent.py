@@ -48,7 +48,7 @@ def spent(
     clock: Clock | None = None,
     period_s: float = _PERIOD_S,
 ) -> Iterator[Spent]:
-    """Count what the machine uses while the block runs: on `sensor`, or without one `power_w` watts × time."""
+    """Count what the machine uses while the block runs: on `sensor`; without one, `power_w` watts × time."""
     if sensor is not None:
         with _counted(sensor, period_s) as cost:
             yield cost
