@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from jouleshift.analysis.domains import Domain, domains_of_trials
 from jouleshift.analysis.fanova import grow
-from jouleshift.analysis.importance import FEWEST
+from jouleshift.analysis.importance import FEWEST, evenly
 from jouleshift.analysis.pareto import full_budget, objectives, points_of
 from jouleshift.records import Run, Value
 
@@ -56,7 +56,7 @@ def predictor_of(runs: Sequence[Run], trees: int = 32, seed: int = 0) -> Predict
 
     None where too few have finished.
     """
-    records = [r for run in runs for r in run.trials if objectives(r) is not None]
+    records = evenly([r for run in runs for r in run.trials if objectives(r) is not None])
     if len(records) < FEWEST:
         return None
     everything = [r for run in runs for r in run.trials]
