@@ -71,7 +71,7 @@ class PSWeight(LatentWeight):
         one of 1 / √fan_in.
         """
         exact = weight.to(torch.float32)
-        top = po2.top_level(self.channels.largest(exact.abs()))
+        top = po2.top_level(self.channels.largest(exact.abs()) * 2.0**-self.octaves_clipped)
         usual = po2.top_level(torch.full_like(top, weight[0].numel() ** -0.5))
         empty = top < _NOTHING
         top = torch.where(empty, usual, top)
@@ -112,9 +112,10 @@ class PSWeight(LatentWeight):
 
     @torch.no_grad()
     def freeze(self) -> None:
-        weight = self._evaluated()
+        weight, top = self._evaluated(), self.top()
         exponent = weight.float().abs().log2()
         exponent = torch.where(weight == 0, torch.round(self.exponent_and_sign()[0]), exponent.round())
+        exponent += self.octaves_clipped * (weight.abs() == top)  # or the next top would lie lower
         sign = torch.sign(weight)
         if self.centre is not None:
             unit = torch.exp2(self.centre)
@@ -132,7 +133,7 @@ class PSWeight(LatentWeight):
         used = torch.where(used.isinf(), self.channels.largest(exponent), used)  # all its weights are zero
         lowest, highest = self._bounds
         bounded = torch.clamp(used, self.centre + lowest, self.centre + highest)
-        nearest = torch.floor(bounded + _VALUE_TO_LOG).nan_to_num_(nan=0.0)
+        nearest = torch.floor(bounded + _VALUE_TO_LOG).nan_to_num_(nan=0.0) - self.octaves_clipped
         return po2.power(nearest.clamp_(po2.MIN_EXPONENT, po2.MAX_EXPONENT))
 
 

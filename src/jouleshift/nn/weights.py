@@ -9,9 +9,11 @@ has two kinds of latents:
 Rounding has derivative zero almost everywhere, so gradients pass it *straight through*. For Q, in this
 module, that is all: dL/dw = dL/dweight. PS is in `nn.shift_sign`.
 
-In default mode the latents are free and exponents count from the top of each output channel, the power of two
-nearest to its largest latent, so that the levels follow the weights. In reference mode the top is 1 and the
-latents are clamped in place to the grid's range in every forward pass, as in DeepShift.
+In default mode the latents are free and exponents count from the top of each output channel, the power of
+two nearest to its largest latent (at 2 bits an octave below it, since the largest of many weights is three
+times the usual one and there are no small levels for the others), so that the levels follow the weights. In
+reference mode the top is 1 and the latents are clamped in place to the grid's range in every forward pass,
+as in DeepShift.
 """
 
 from abc import ABC, abstractmethod
@@ -52,6 +54,8 @@ class LatentWeight(nn.Module, ABC):
         self.config = config
         self.channels = channels
         self.grid = po2.grid(config.kind, config.weight_bits)
+        self.octaves_clipped = int(config.weight_bits == 2 and config.mode == "default")
+        """How far the top lies below the power of two nearest to the channel's largest latent."""
 
     @abstractmethod
     def forward(self) -> Tensor:
@@ -95,11 +99,15 @@ class QWeight(LatentWeight):
 
     def top(self) -> Tensor:
         largest = self.channels.largest(self.weight.detach().abs())
-        return po2.top_level(largest) if self.config.mode == "default" else torch.ones_like(largest)
+        if self.config.mode == "reference":
+            return torch.ones_like(largest)
+        return po2.top_level(largest * 2.0**-self.octaves_clipped)
 
     @torch.no_grad()
     def freeze(self) -> None:
-        self.weight.copy_(self._evaluated())
+        weight, top = self._evaluated(), self.top()
+        at_top = weight.abs() == top  # these stand for what was clipped, or the next top would lie lower
+        self.weight.copy_(torch.where(at_top, weight * 2.0**self.octaves_clipped, weight))
         self.weight.requires_grad_(False)
 
     def _clamp_in_place(self) -> None:
