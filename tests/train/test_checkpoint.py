@@ -3,6 +3,8 @@
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import time
 from random import Random
 
@@ -215,3 +217,22 @@ def test_a_file_of_another_program_is_bad_input(tmp_path):
     torch.save({"state_dict": {}}, tmp_path / "x.pt")
     with pytest.raises(BadInput, match="not a checkpoint of this version"):
         checkpoints.load(tmp_path / "x.pt")
+
+
+def test_a_full_disk_is_bad_input_and_no_abort(tmp_path):
+    script = f"""
+import resource, signal, torch
+from pathlib import Path
+from jouleshift.errors import BadInput
+from jouleshift.train.checkpoint import Checkpoint, save
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+try:
+    save(Path({str(tmp_path)!r}) / "1.pt", Checkpoint("f", {{"w": torch.zeros(100_000)}}, {{}}, ()))
+except BadInput as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("cannot write checkpoint")
+    assert list(tmp_path.iterdir()) == []

@@ -12,6 +12,7 @@ the same result later.
 
 import contextlib
 import hashlib
+import io
 import os
 import pickle
 from collections.abc import Mapping
@@ -53,11 +54,13 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "parent_epochs": checkpoint.parent_epochs,
     }
     content["digest"] = _digest(content)
+    serialised = io.BytesIO()
+    torch.save(content, serialised)  # into memory: on a full disk its own file writer ends the process
     temporary = path.with_name(f".{path.name}.part")  # one name, so that kills do not leave many behind
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            torch.save(content, file)
+            file.write(serialised.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
