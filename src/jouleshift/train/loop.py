@@ -88,10 +88,10 @@ def train(
 ) -> TrainResult | Failure:
     """Train `model` in place up to epoch `epochs`, counted from its first one; leave it in evaluation mode.
 
-    `horizon` ≥ `epochs` is the epoch at which learning rate schedules end. Where `checkpoint_in` holds the
-    state of the same run after fewer epochs, training continues from there; a missing, broken or foreign one
-    is reported in the log, and training starts at the first epoch. `checkpoint_out` gets the state after the
-    last epoch, and about once a minute before; a killed run that is started again continues from it.
+    Schedules end at epoch `horizon` ≥ `epochs`. Where `checkpoint_in` holds the same run after fewer epochs,
+    training continues from there; a missing, broken or foreign one is reported in the log and not used.
+    `checkpoint_out` gets the state after the last epoch, and about once a minute before, from which a killed
+    run goes on when it is started again.
     """
     if not 0 < epochs <= horizon:
         raise ValueError(f"epochs {epochs} not in 1 … {horizon}, the horizon")
