@@ -2,8 +2,8 @@
 
 Each training step allocates and frees the same large tensors. By default glibc gives blocks of that size back
 to the operating system at once and gets them anew a moment later, page by page, each page zeroed: up to half
-of a small network's step. Told not to map large blocks apart and not to trim, it keeps them: the same peak,
-reached once (docs/training.md has the figures).
+of a small network's step. Told not to map large blocks apart and not to trim, it keeps them, at a peak up to
+a tenth higher (docs/training.md has the figures).
 
 Only glibc (Linux) can be told so. Elsewhere nothing is done, nor where the user has tuned malloc by
 environment variable.
