@@ -35,8 +35,11 @@ def markdown(head: list[str], rows: Iterator[list[str]]) -> str:
 
 
 def figure(value: float) -> str:
-    """Three significant digits, with a comma at thousands."""
-    return f"{float(f'{value:.3g}'):,g}" if value < 1e6 else f"{float(f'{value:.3g}'):,.0f}"
+    """Three significant digits, with a comma at thousands; what is below a thousandth is 0."""
+    if value < 1e-3:
+        return "0"
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:,.0f}" if rounded >= 1000 else f"{rounded:g}"
 
 
 def targets() -> str:

@@ -208,7 +208,7 @@ def _stored_formats(layers: Sequence[LayerWork]) -> dict[int, Format]:
     """The format of each output and of the input: the widest that its readers need, backwards from the last.
 
     What has no precision of its own passes its readers' need on to what it reads. A sum of several tensors
-    does not: it takes them as they come and converts the result, so a need does not climb a chain of shortcuts.
+    does not: it takes them as they come and converts the result, so needs do not climb a chain of shortcuts.
     """
     delivered = _delivered_formats(layers)
     needs: dict[int, list[Format]] = {index: [] for index in range(INPUT, len(layers))}
