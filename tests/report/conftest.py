@@ -41,12 +41,16 @@ def opened(browser, tmp_path):
     from jouleshift.analysis.digest import digest
     from jouleshift.records import CarbonIntensity
     from jouleshift.report.html import page
+    from jouleshift.report.insight import insight
 
-    def open_report(*runs):
+    def open_report(*runs, deep=False, **options):
         browser.get_log("browser")
         path = tmp_path / "report.html"
-        text = page(digest(runs), CarbonIntensity(450.0, "world", 2023, "made up"), "a made-up run")
+        view = digest(runs)
+        found = insight(view, trees=8) if deep else None
+        text = page(view, CarbonIntensity(450.0, "world", 2023, "made up"), "a made-up run", found, **options)
         path.write_text(text, encoding="utf-8")
+        assert path.stat().st_size < 6_000_000
         browser.get(path.as_uri())
         return browser
 

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from jouleshift.records import Failure
+from jouleshift.report.tables import status
 from tests.analysis.synthetic import hyperband_run, record, run_of
 from tests.report.test_page import RUNS, hostile_run
 
@@ -95,8 +96,65 @@ def test_opens_whatever_the_run(name, opened):
     assert browser.execute_script("return document.documentElement.dataset.ready") == "yes"
 
 
+PANELS = ("parallel", "along", "causes", "importance", "marginals", "weights", "curves", "progress")
+
+
+def test_every_panel_is_drawn_when_it_comes_near(opened):
+    browser = opened(hyperband_run(120), hyperband_run(120, seed=1), deep=True)
+    for name in PANELS:
+        node = browser.find_element("id", f"{name}-plot")
+        browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", node)
+        wait_for(lambda node=node: node.find_elements("css selector", "svg .trace, svg .bars"))
+    assert "median run" in browser.find_element("css selector", "#front-plot .legend").text
+
+
+def test_colour_and_filter_by_a_hyperparameter(opened):
+    from selenium.webdriver.support.select import Select
+
+    run = hyperband_run(120)
+    browser = opened(run)
+    Select(browser.find_element("id", "colour-by")).select_by_value("weight_bits")
+    fills = (
+        "return new Set([...document.querySelectorAll('#front-plot path.point')].map(p => p.style.fill)).size"
+    )
+    wait_for(lambda: browser.execute_script(fills) > 4)
+    Select(browser.find_element("id", "filter-by")).select_by_value("optimizer")
+    level = Select(browser.find_element("css selector", "#filter-to select"))
+    level.select_by_visible_text("Ranger")
+    wanted = sum(r.trial.config["optimizer"] == "Ranger" and status(r) == "done" for r in run.trials)
+    wait_for(lambda: len(browser.find_elements("css selector", "#front-plot path.point")) == wanted)
+    Select(browser.find_element("id", "filter-by")).select_by_value("weight_bits")
+    low, high = browser.find_elements("css selector", "#filter-to input")
+    low.clear()
+    low.send_keys("8")
+    wanted = sum(r.trial.config["weight_bits"] == 8 and status(r) == "done" for r in run.trials)
+    wait_for(lambda: len(browser.find_elements("css selector", "#front-plot path.point")) == wanted)
+    assert high.get_attribute("value") == "8"
+    shown = [row for row in browser.find_elements("css selector", "tr[data-point]") if row.is_displayed()]
+    assert all(" 8 " in row.text for row in shown)
+
+
+def test_the_path_from_the_default_is_told(opened):
+    browser = opened(hyperband_run(120), deep=True)
+    picked = browser.find_element("id", "picked")
+    picked.find_element("tag name", "summary").click()
+    rows = picked.find_elements("css selector", "tbody tr")
+    assert len(rows) == 11
+    assert all("→" in row.text for row in rows)
+    assert not browser.find_elements("id", "follow")
+
+
+def test_a_live_page_follows_its_run_until_told_not_to(opened):
+    browser = opened(hyperband_run(30), live=True)
+    follow = browser.find_element("id", "follow")
+    assert follow.is_selected()
+    follow.click()
+    browser.refresh()
+    assert not browser.find_element("id", "follow").is_selected()
+
+
 def test_hostile_text_is_only_text(opened, tmp_path):
-    browser = opened(hostile_run(tmp_path))
+    browser = opened(hostile_run(tmp_path), deep=True)
     assert browser.execute_script("return document.images.length") == 0
     hover(browser, 2)
     tip = browser.find_element("id", "tip")
@@ -133,7 +191,7 @@ def busy_s(browser):
 def test_ten_thousand_trials_open_in_two_seconds(opened, browser):
     browser.execute_cdp_cmd("Performance.enable", {})
     before = busy_s(browser)
-    opened(hyperband_run(10_000))
+    opened(hyperband_run(10_000), deep=True)
     took = busy_s(browser) - before
     assert 0.05 < took < 2  # processor time, so that the machine's other work does not count
     assert "lower budget (8879)" in browser.find_element("css selector", "#front-plot .legend").text

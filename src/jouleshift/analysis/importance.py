@@ -148,7 +148,7 @@ def importance_of(
     if budget is None:
         counts = Counter(r.trial.budget for r in finished)
         budget = max(counts, key=lambda b: (counts[b], b), default=0)
-    records = _evenly([r for r in finished if r.trial.budget == budget])
+    records = evenly([r for r in finished if r.trial.budget == budget])
     chosen = [d for d in domains or domains_of_trials(finished) if not d.is_single]
     if len(records) < FEWEST or not chosen:
         return None
@@ -172,7 +172,7 @@ def importance_of_arrays(
     return Importance(tuple(domains), tuple(decompose(boxes_of(tree, levels)) for tree in grown), low, span)
 
 
-def _evenly(records: list[TrialRecord]) -> list[TrialRecord]:
+def evenly(records: list[TrialRecord]) -> list[TrialRecord]:
     """At most MOST of the trials, evenly from first to last."""
     if len(records) <= MOST:
         return records

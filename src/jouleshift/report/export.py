@@ -13,17 +13,23 @@ from jouleshift.errors import BadInput
 from jouleshift.records import CarbonIntensity, Run
 from jouleshift.report.figures import front_png
 from jouleshift.report.html import page
+from jouleshift.report.insight import insight
 from jouleshift.report.tables import Row, columns, hyperparameters, row, to_csv
 
 
-def write_report(runs: Sequence[Run], intensity: CarbonIntensity, out: Path | None = None) -> Path:
+def write_report(
+    runs: Sequence[Run], intensity: CarbonIntensity, out: Path | None = None, live: bool = False
+) -> Path:
     """Write the report of one run, or of several together, and return the path of its page.
 
     It goes into the run's own directory, or for several runs into a new one beside the first, unless `out`
     names a directory. Raises BadInput where nothing can be written there, and where the runs' energies come
     from different sources.
+
+    With `live`, for a run that goes on, the page loads itself anew and the slow analyses are left out.
     """
     view = digest(runs)
+    found = None if live else insight(view)
     target = out or _target(runs)
     title = " + ".join(run.path.name for run in runs)
     what = ", ".join(str(runs[0].config[key]) for key in ("data", "model") if key in runs[0].config)
@@ -33,7 +39,7 @@ def write_report(runs: Sequence[Run], intensity: CarbonIntensity, out: Path | No
             "trials.csv": trials_csv(view, view.points, intensity).encode(errors="replace"),
             "front.csv": trials_csv(view, view.front, intensity).encode(errors="replace"),
             "front.png": front_png(view, f"{title}: {what}" if what else title),
-            "report.html": page(view, intensity, f"{title}: {what}" if what else title).encode(
+            "report.html": page(view, intensity, f"{title}: {what}" if what else title, found, live).encode(
                 errors="replace"
             ),
         },

@@ -13,23 +13,27 @@ from importlib.resources import files
 from jouleshift.analysis.digest import Digest
 from jouleshift.records import CarbonIntensity
 from jouleshift.report import sections
+from jouleshift.report.insight import Insight
 from jouleshift.report.markup import Markup, element, join, json_script
+from jouleshift.report.panels import panels
 from jouleshift.report.payload import payload
 
 
-def page(view: Digest, intensity: CarbonIntensity, title: str) -> str:
-    """The whole report as HTML text."""
+def page(
+    view: Digest, intensity: CarbonIntensity, title: str, found: Insight | None = None, live: bool = False
+) -> str:
+    """The whole report as HTML text; with `live`, it loads itself anew while it is looked at."""
     from plotly.offline import get_plotlyjs
 
-    here = files("jouleshift.report")
-    scripts = [get_plotlyjs(), here.joinpath("page.js").read_text(encoding="utf-8")]
-    style = here.joinpath("page.css").read_text(encoding="utf-8")
-    data = json_script(payload(view, intensity))
+    scripts = [get_plotlyjs(), _own("page.js"), _own("panels.js")]
+    found = found or Insight()
+    below, figures = panels(view, found, intensity)
+    data = json_script(payload(view, intensity, found, figures))
     body = element(
         "body",
         element("a", "Skip to the front", href="#front", class_="skip"),
-        sections.head(view, title),
-        element("main", _main(view, intensity)),
+        sections.head(view, title, live),
+        element("main", _main(view, intensity, below)),
         element("footer", "Made by jouleshift. This file is complete: it opens offline and loads nothing."),
         element("div", id="tip", hidden=True, aria_hidden="true"),
         element("script", Markup(data), type="application/json", id="data"),
@@ -42,15 +46,20 @@ def page(view: Digest, intensity: CarbonIntensity, title: str) -> str:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", title),
-        element("style", Markup(style)),
+        element("style", Markup(_own("page.css"))),
     )
     return "<!DOCTYPE html>\n" + element("html", header, body, lang="en") + "\n"
 
 
-def _main(view: Digest, intensity: CarbonIntensity) -> Markup:
+def _own(name: str) -> str:
+    return files("jouleshift.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _main(view: Digest, intensity: CarbonIntensity, below: Markup) -> Markup:
     return join(
         sections.front_figure(view),
         sections.front_table(view, intensity),
+        below,
         sections.failures(view),
         sections.facts(view),
     )

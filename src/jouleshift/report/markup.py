@@ -56,6 +56,11 @@ def _attribute(key: str, value: str | int | bool | None) -> str:
     return f" {name}" if value is True else f' {name}="{escape(str(value))}"'
 
 
+def plain(text: str) -> str:
+    """Text for a figure of plotly.js, which reads some tags in its texts, as nothing but text."""
+    return escape(text, quote=False)
+
+
 def json_script(data: Any) -> str:
     """Data as JSON that may stand in a `<script>` element: <, >, & and line separators are escaped.
 

@@ -4,22 +4,29 @@ A run may have ten thousand trials, so nothing is repeated per trial: a column p
 codes into their list of levels, numbers with as many digits as a screen can show.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jouleshift.analysis.attainment import Attainment
 from jouleshift.analysis.digest import Digest, Point, Role
-from jouleshift.analysis.pareto import front, objectives, points_of
+from jouleshift.analysis.pareto import FloatArray, objectives, points_of
 from jouleshift.records import CarbonIntensity, Value
 from jouleshift.report.figures import energy_unit, wants_log
+from jouleshift.report.insight import Insight
 from jouleshift.report.sentences import landmarks
-from jouleshift.report.tables import hyperparameters
-from jouleshift.report.units import unit_for
+from jouleshift.report.tables import hyperparameters, show_value
+from jouleshift.report.units import Unit, unit_for
 
 ROLES: tuple[Role, ...] = ("front", "default", "rejected", "lower")
 
 
-def payload(view: Digest, intensity: CarbonIntensity) -> dict[str, Any]:
-    """Everything interactive on the page, as plain JSON values. Trials without a result are left out."""
+def payload(
+    view: Digest, intensity: CarbonIntensity, found: Insight, figures: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Everything interactive on the page, as plain JSON values. Trials without a result are left out.
+
+    `figures` go in as they are.
+    """
     shown = [p for p in view.of(*ROLES) if objectives(p.record) is not None]
     records = [p.record for p in shown]
     values = points_of(records)
@@ -40,7 +47,9 @@ def payload(view: Digest, intensity: CarbonIntensity) -> dict[str, Any]:
         "emissions": [_digits(intensity.emissions_g(j) / gram.scale, 4) for j in values[:, 1]],
         "config": [_column(name, shown) for name in hyperparameters(records)],
         "front": _staircase(points_of(view.comparison.front), unit.scale),
-        "fronts": [_staircase(points_of(front(run)), unit.scale) for run in view.runs if len(view.runs) > 1],
+        "surfaces": found.attainment and _surfaces(found.attainment, unit.scale),
+        "paths": _paths(view, found, shown, unit),
+        "figures": figures,
     }
 
 
@@ -75,6 +84,27 @@ def _digits(value: float, digits: int) -> float:
     return float(f"{value:.{digits}g}")
 
 
-def _staircase(points: Any, scale: float) -> list[list[float]]:
+def _paths(view: Digest, found: Insight, shown: Sequence[Point], unit: Unit) -> dict[int, list[list[str]]]:
+    """Ablation paths by the position of their end among the points shown."""
+    position = {id(p.record): index for index, p in enumerate(shown)}
+    members = view.front
+    return {
+        position[id(members[place].record)]: [
+            [s.name, show_value(s.old), show_value(s.new), f"{100 * s.error:.1f}", unit.show(s.energy_j)]
+            for s in steps
+        ]
+        for place, steps in found.paths.items()
+    }
+
+
+def _surfaces(found: Attainment, scale: float) -> dict[str, list[list[float]]]:
+    return {
+        "median": _staircase(found.median, scale),
+        "optimistic": _staircase(found.optimistic, scale),
+        "pessimistic": _staircase(found.pessimistic, scale),
+    }
+
+
+def _staircase(points: FloatArray, scale: float) -> list[list[float]]:
     ordered = sorted((float(j), float(e)) for e, j in points)
     return [[_digits(j / scale, 6), _digits(100 * e, 5)] for j, e in ordered]

@@ -21,13 +21,17 @@ from jouleshift.report.units import percent, quantity, unit_for
 E = element
 
 
-def head(view: Digest, title: str) -> Markup:
-    """Title, headline, state of the run and the key figures."""
+def head(view: Digest, title: str, live: bool) -> Markup:
+    """Title, headline, state of the run and the key figures; of a live one, whether the page follows it."""
+    box = E("input", type="checkbox", id="follow", checked=True)
     return E(
         "header",
         E("h1", title),
         E("p", headline(view), class_="headline"),
         E("p", state(view), class_="state"),
+        E("p", E("label", box, " follow the run: reload every 10 seconds"), class_="screen")
+        if live
+        else None,
         E("ul", _tiles(view), class_="tiles", aria_label="key figures"),
     )
 
@@ -75,6 +79,7 @@ def front_figure(view: Digest) -> Markup:
             "configuration, toggle groups in the legend, or walk along the front with the arrow keys.",
             class_="lead screen",
         ),
+        _controls() if view.results else None,
         E(
             "figure",
             E("div", id="front-plot", class_="plot", tabindex=0, role="img", aria_label=words),
@@ -87,6 +92,17 @@ def front_figure(view: Digest) -> Markup:
     )
 
 
+def _controls() -> Markup:
+    """Choices that the page's script fills: colour and filter by a hyperparameter."""
+    return E(
+        "div",
+        E("label", "Colour by ", E("select", E("option", "role", value=""), id="colour-by")),
+        E("label", "Show only ", E("select", E("option", "all", value=""), id="filter-by")),
+        E("span", id="filter-to"),
+        class_="controls",
+    )
+
+
 def stamp(view: Digest) -> Markup:
     """Where the energies come from; stands beside every figure and table that shows one."""
     noted = flags(view)
@@ -96,9 +112,9 @@ def stamp(view: Digest) -> Markup:
 def front_table(view: Digest, intensity: CarbonIntensity) -> Markup:
     """The front and the default configuration as a table, with gains against the default."""
     comparison = view.comparison
-    members = list(view.front)
-    apart = [p for p in view.of("default") if not p.on_front]
-    records = [p.record for p in [*members, *apart]]
+    apart = default_row(view)
+    shown = [*view.front, *([apart] if apart else [])]
+    records = [p.record for p in shown]
     if not records:
         return Markup()
     unit = energy_unit(view)
@@ -115,7 +131,7 @@ def front_table(view: Digest, intensity: CarbonIntensity) -> Markup:
     header = [E("th", text, scope="col") for text in [*headings, *(n.replace("_", " ") for n in names)]]
     winners = {id(r) for r in comparison.dominating}
     body = []
-    for point in [*members, *apart]:
+    for point in shown:
         error, energy_j = objectives(point.record) or (None, None)
         gains = comparison.gains(point.record)
         body.append(
@@ -128,7 +144,7 @@ def front_table(view: Digest, intensity: CarbonIntensity) -> Markup:
                 _gain(gains[1] if gains else None, " %"),
                 E("td", gram.show(None if energy_j is None else intensity.emissions_g(energy_j))),
                 [E("td", show_value(point.record.trial.config.get(n))) for n in names],
-                data_point=f"{point.run}-{point.record.trial.id}",
+                data_point=f"{point.run}-{point.record.trial.id}" if point.run >= 0 else None,
                 class_="is-default" if point.role == "default" else None,
             )
         )
@@ -153,6 +169,15 @@ def front_table(view: Digest, intensity: CarbonIntensity) -> Markup:
     )
 
 
+def default_row(view: Digest) -> Point | None:
+    """What stands for the default below the front: its trial, or the mean of several runs; None if on the
+    front."""
+    default = view.comparison.default
+    if default is None or any(r is default for r in view.comparison.front):
+        return None
+    return Point(-1 if len(view.runs) > 1 else 0, default, "default")
+
+
 def _table_caption(intensity: CarbonIntensity) -> str:
     year = f", {intensity.year}" if intensity.year else ""
     return (
@@ -163,6 +188,8 @@ def _table_caption(intensity: CarbonIntensity) -> str:
 
 
 def _pick_button(view: Digest, point: Point, wins: bool) -> Markup:
+    if point.run < 0:
+        return join(f"default, mean of {len(view.runs)}")
     run = f" ({view.runs[point.run].path.name})" if len(view.runs) > 1 else ""
     text = f"{point.record.trial.id}{run}{' default' if point.role == 'default' else ''}"
     star = E("span", "★ ", class_="star", title="dominates the default") if wins else None
@@ -225,15 +252,16 @@ def facts(view: Digest) -> Markup:
             E(
                 "div",
                 E("h3", f"Settings of {run.path.name}"),
-                _definitions(run.config),
+                definitions(run.config),
                 E("h3", "Environment") if run.env else None,
-                _definitions(run.env),
+                definitions(run.env),
             )
         )
     return E("section", E("h2", "How this was made", id="facts"), E("div", blocks, class_="columns"))
 
 
-def _definitions(values: Mapping[str, Any]) -> Markup:
+def definitions(values: Mapping[str, Any]) -> Markup:
+    """A mapping as a list of names and values; nested names are joined, None is left out."""
     flat = _flatten(values)
     return E("dl", [join(E("dt", name), E("dd", text)) for name, text in flat], class_="facts")
 

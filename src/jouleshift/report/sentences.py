@@ -53,7 +53,8 @@ def state_in_words(view: Digest) -> str:
     epochs = sum(result.trained_epochs for result in view.results)
     spent = sum(p.record.duration_s or 0.0 for p in view.points)
     ended = len(view.points) - len(view.of("running"))
-    parts = [f"{ended} of {asked} trials ended", f"{len(view.of('failed'))} failed"]
+    parts = [count(len(view.runs), "run")] if len(view.runs) > 1 else []
+    parts += [f"{ended} of {asked} trials ended", f"{len(view.of('failed'))} failed"]
     parts += [count(epochs, "epoch") + " trained", f"{duration(spent)} of trials"]
     return ", ".join(parts) + "."
 

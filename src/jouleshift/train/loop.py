@@ -90,7 +90,7 @@ def train(
 
     `horizon` ≥ `epochs` is the epoch at which learning rate schedules end. Where `checkpoint_in` holds the
     state of the same run after fewer epochs, training continues from there; a missing, broken or foreign one
-    is reported in the log and training starts at the first epoch. `checkpoint_out` gets the state after the
+    is reported in the log, and training starts at the first epoch. `checkpoint_out` gets the state after the
     last epoch, and about once a minute before; a killed run that is started again continues from it.
     """
     if not 0 < epochs <= horizon:
@@ -131,6 +131,7 @@ class _Run:
         self.model, self.data, self.config, self.seed, self.recipe = model, data, config, seed, recipe
         self.device = device
         self.optimizer = make_optimizer(model, config)
+        self.autocasts = recipe.autocasts(device)
         self.forward = torch.compile(model, dynamic=True) if recipe.compile else model
         self.steps = len(batch_bounds(len(data.train), config.batch_size))
         self.horizon_steps = horizon * self.steps
@@ -147,7 +148,7 @@ class _Run:
             try:
                 self._restore(checkpoints.load(path, self.device), epochs, own=own)
             except BadInput as reason:
-                _log.warning("training from the first epoch: %s", reason)
+                _log.warning("not continued: %s", reason)
             else:
                 return
 
@@ -231,7 +232,7 @@ class _Run:
     def _step(self, images: Tensor, labels: Tensor, rate: float) -> Tensor:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocasts):
             logits = self.forward(images)
         loss = classification_loss(self.recipe, self.config.label_smoothing, images, logits, labels)
         penalty = 0.0 if self.recipe.penalty is None else self.recipe.penalty(self.model)
