@@ -15,10 +15,20 @@ _PUBLIC = {
     "TrainConfig": "config",
     "convert": "conversion",
     "make_scheduler": "hpo",
+    "measure": "energy.meter",
     "search": "api",
 }
 
-__all__ = ["BadInput", "ShiftConfig", "StudyConfig", "TrainConfig", "convert", "make_scheduler", "search"]
+__all__ = [
+    "BadInput",
+    "ShiftConfig",
+    "StudyConfig",
+    "TrainConfig",
+    "convert",
+    "make_scheduler",
+    "measure",
+    "search",
+]
 
 
 def __getattr__(name: str) -> Any:

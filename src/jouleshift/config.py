@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jouleshift.errors import BadInput, nearest
 
@@ -133,11 +133,20 @@ class StudyConfig(_Config):
         Field(description="hyperparameters narrowed or fixed, e.g. {weight_bits: [2, 4], optimizer: SGD}"),
     ] = Field(default_factory=dict)
 
-    @model_validator(mode="after")
-    def _budgets_in_order(self) -> Self:
-        if self.min_budget > self.max_budget:
-            raise ValueError(f"min_budget {self.min_budget} is above max_budget {self.max_budget}")
-        return self
+    @classmethod
+    def layered(cls, *layers: Mapping[str, Any]) -> Self:
+        """The configuration in which each layer of settings overrides the ones before it."""
+        merged: dict[str, Any] = {}
+        for layer in layers:
+            merged.update(layer)
+        config = cls(**merged)
+        if config.min_budget > config.max_budget:
+            raise BadInput(f"min_budget {config.min_budget} is above max_budget {config.max_budget}")
+        return config
+
+    def given(self) -> dict[str, Any]:
+        """Only the settings that were stated, as a layer for `layered`."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
 
     def differences(self, other: "StudyConfig") -> list[str]:
         """The settings that forbid continuing a run of `other`, as "name: theirs → ours"."""

@@ -10,6 +10,7 @@ A trial that fails while the search goes on is not an exception but a value: `re
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class BadInput(Exception):  # noqa: N818 - it names what happened, not that it is an error
@@ -17,6 +18,14 @@ class BadInput(Exception):  # noqa: N818 - it names what happened, not that it i
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
+
+
+class Bug(Exception):  # noqa: N818 - it names what happened
+    """A defect of ours met during a run; its traceback is in `log`. The command line exits with code 1."""
+
+    def __init__(self, log: Path) -> None:
+        super().__init__(f"a bug of ours; traceback in {log}")
+        self.log = log
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from analysis.synthetic import DEFAULT, hyperband_run, record, run_of
 from jouleshift.analysis.ablation import ablation_path, predictor_of
+from tests.analysis.synthetic import DEFAULT, hyperband_run, record, run_of
 
 
 def additive_run():

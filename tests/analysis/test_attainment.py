@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.synthetic import hyperband_run, record, run_of
 from jouleshift.analysis.attainment import attainment_of, attainment_surface, progress, progress_band
 from jouleshift.analysis.pareto import front, hypervolume, points_of
 from jouleshift.records import Failure
+from tests.analysis.synthetic import hyperband_run, record, run_of
 
 pair = st.tuples(st.integers(0, 8).map(float), st.integers(0, 8).map(float))
 fronts_of_runs = st.lists(st.lists(pair, min_size=1, max_size=5), min_size=1, max_size=5)

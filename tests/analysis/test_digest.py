@@ -1,10 +1,10 @@
 import pytest
 
-from analysis.synthetic import evaluation, hyperband_run, record, run_of
 from jouleshift.analysis.digest import digest, mean_default
 from jouleshift.analysis.pareto import objectives
 from jouleshift.errors import BadInput
 from jouleshift.records import Failure, TrialRecord
+from tests.analysis.synthetic import evaluation, hyperband_run, record, run_of
 
 
 def test_each_trial_has_the_role_it_played():

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.synthetic import evaluation, hyperband_run, record, run_of
 from jouleshift.analysis import pareto
 from jouleshift.errors import BadInput
 from jouleshift.records import Failure, TrialRecord
+from tests.analysis.synthetic import evaluation, hyperband_run, record, run_of
 
 coordinate = st.integers(0, 6).map(float)
 clouds = st.integers(1, 3).flatmap(

@@ -4,11 +4,11 @@ import json
 import time
 
 import pytest
-from analysis.synthetic import hyperband_run, record, run_of
 
 from jouleshift.records import Failure
 from jouleshift.report.tables import status
-from report.test_page import RUNS, hostile_run
+from tests.analysis.synthetic import hyperband_run, record, run_of
+from tests.report.test_page import RUNS, hostile_run
 
 
 def hover(browser, trial):

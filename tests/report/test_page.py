@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import pytest
-from analysis.synthetic import evaluation, hyperband_run, record, run_of
 from PIL import Image
 
 from jouleshift.analysis.digest import digest
@@ -14,6 +13,7 @@ from jouleshift.report.export import write_files, write_report
 from jouleshift.report.figures import front_png
 from jouleshift.report.html import page
 from jouleshift.report.markup import Markup, element, json_script
+from tests.analysis.synthetic import evaluation, hyperband_run, record, run_of
 
 WORLD = CarbonIntensity(450.0, "world", 2023, "made up")
 HOSTILE = "</script><script>alert(1)</script><!--<img src=x onerror=alert(2)>\u2028&amp;\"'"

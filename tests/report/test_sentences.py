@@ -1,8 +1,7 @@
-from analysis.synthetic import record, run_of
-
 from jouleshift.analysis.digest import digest
 from jouleshift.records import Failure
 from jouleshift.report.sentences import energy_stamp, front_in_words, headline
+from tests.analysis.synthetic import record, run_of
 
 
 def said(*records):

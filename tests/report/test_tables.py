@@ -2,12 +2,12 @@ import csv
 import io
 
 import pytest
-from analysis.synthetic import DEFAULT, evaluation, hyperband_run, record, run_of
 from rich.console import Console
 
 from jouleshift.analysis.pareto import compare
 from jouleshift.records import CarbonIntensity, Failure, TrialRecord
 from jouleshift.report.tables import columns, front_table, hyperparameters, row, rows, to_csv
+from tests.analysis.synthetic import DEFAULT, evaluation, hyperband_run, record, run_of
 
 WORLD = CarbonIntensity(450.0, "world", 2023, "made up")
 

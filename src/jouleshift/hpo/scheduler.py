@@ -12,8 +12,8 @@ compared with.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
 from jouleshift.records import Failure, Outcome, Trial, Value
@@ -43,6 +43,8 @@ class Problem:
     max_budget: int = 9
     eta: int = 3
     seed: int = 0
+    known: Mapping[str, Callable[[Mapping[str, Value]], float]] = field(default_factory=dict)
+    """Objectives that depend on the configuration alone, as functions that cost no training."""
 
 
 class Scheduler(ABC):

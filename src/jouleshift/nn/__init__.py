@@ -1,0 +1,1 @@
+"""Layers whose weights are signed powers of two."""

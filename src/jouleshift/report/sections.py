@@ -8,9 +8,15 @@ from jouleshift.analysis.pareto import hypervolume, objectives, points_of, refer
 from jouleshift.records import CarbonIntensity, Failure, TrialRecord
 from jouleshift.report.figures import energy_unit
 from jouleshift.report.markup import Markup, element, join
-from jouleshift.report.sentences import count, energy_stamp, flags, front_in_words, headline
+from jouleshift.report.sentences import (
+    energy_stamp,
+    flags,
+    front_in_words,
+    headline,
+    state_in_words,
+)
 from jouleshift.report.tables import hyperparameters, show_value
-from jouleshift.report.units import duration, percent, quantity, unit_for
+from jouleshift.report.units import percent, quantity, unit_for
 
 E = element
 
@@ -32,15 +38,9 @@ def head(view: Digest, title: str, live: bool) -> Markup:
 
 def state(view: Digest) -> Markup:
     """How much is done, what failed, what it took."""
-    asked = sum(int(run.config.get("trials", len(run.trials))) for run in view.runs)
-    epochs = sum(result.trained_epochs for result in view.results)
-    spent = sum(p.record.duration_s or 0.0 for p in view.points)
-    ended, running = len(view.points) - len(view.of("running")), len(view.of("running"))
-    parts = [count(len(view.runs), "run")] if len(view.runs) > 1 else []
-    parts += [f"{ended} of {asked} trials ended", f"{len(view.of('failed'))} failed"]
-    parts += [count(epochs, "epoch") + " trained", f"{duration(spent)} of trials"]
+    running = len(view.of("running"))
     live = E("span", f" {running} running.", class_="live") if running else None
-    return join(", ".join(parts) + ".", live)
+    return join(state_in_words(view), live)
 
 
 def _tiles(view: Digest) -> list[Markup]:

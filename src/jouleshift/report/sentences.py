@@ -7,7 +7,7 @@ claims no more than the numbers support.
 from jouleshift.analysis.digest import Digest
 from jouleshift.analysis.pareto import full_budget, knee, objectives, points_of
 from jouleshift.records import EnergyKind, Evaluation, TrialRecord
-from jouleshift.report.units import percent, quantity
+from jouleshift.report.units import duration, percent, quantity
 
 _HOW: dict[EnergyKind, str] = {
     "measured": "measured by a sensor",
@@ -45,6 +45,18 @@ def headline(view: Digest) -> str:
             f"{_span(view)}."
         )
     return f"{_dominating(view)} {_best(view)}"
+
+
+def state_in_words(view: Digest) -> str:
+    """How much is done, what failed, what it took."""
+    asked = sum(int(run.config.get("trials", len(run.trials))) for run in view.runs)
+    epochs = sum(result.trained_epochs for result in view.results)
+    spent = sum(p.record.duration_s or 0.0 for p in view.points)
+    ended = len(view.points) - len(view.of("running"))
+    parts = [count(len(view.runs), "run")] if len(view.runs) > 1 else []
+    parts += [f"{ended} of {asked} trials ended", f"{len(view.of('failed'))} failed"]
+    parts += [count(epochs, "epoch") + " trained", f"{duration(spent)} of trials"]
+    return ", ".join(parts) + "."
 
 
 def _nothing_yet(view: Digest) -> str:

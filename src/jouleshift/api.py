@@ -1,0 +1,193 @@
+"""The main job for Python users and for the command line: compose a study, run it, read it back.
+
+    run = jouleshift.search("photos/", model="resnet20", trials=60, out="runs/photos")
+    run.front
+
+This process never imports torch: data and networks live in the workers, which report what the search must
+know of them (the largest shift depth). The same call again continues the run; see `hpo.study`.
+"""
+
+import json
+import os
+import shutil
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+
+from jouleshift import environment, store
+from jouleshift.config import StudyConfig, load_yaml
+from jouleshift.errors import BadInput, Bug
+from jouleshift.hpo.study import Progress, run_study
+from jouleshift.records import Run, Trial, TrialRecord
+
+BUILT_IN_DATA = ("digits", "cifar10", "caltech101")
+
+
+class Watcher(Protocol):
+    """Whoever shows a search to a person."""
+
+    def started(self, config: StudyConfig, finished: int, notes: list[str]) -> None: ...
+    def epoch(self, trial: Trial, epoch: Mapping[str, Any]) -> None: ...
+    def progress(self, progress: Progress) -> None: ...
+
+
+class Silent:
+    """Shows nothing."""
+
+    def started(self, config: StudyConfig, finished: int, notes: list[str]) -> None: ...
+    def epoch(self, trial: Trial, epoch: Mapping[str, Any]) -> None: ...
+    def progress(self, progress: Progress) -> None: ...
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """A finished search: the run as read from its directory, and its report."""
+
+    run: Run
+    report: Path
+
+    @property
+    def front(self) -> tuple[TrialRecord, ...]:
+        """The non-dominated full-budget trials, by increasing energy."""
+        from jouleshift.analysis.pareto import front
+
+        return front(self.run)
+
+
+def search(
+    data: str | os.PathLike[str] | None = None,
+    *,
+    config: str | os.PathLike[str] | None = None,
+    fresh: bool = False,
+    watcher: Watcher | None = None,
+    **settings: Any,
+) -> SearchResult:
+    """Search the Pareto front of shift networks for `data`; continue where the run directory has one begun.
+
+    `settings` are fields of `StudyConfig` and override those of the YAML file `config`. With `fresh` an
+    existing run directory is kept aside as NAME.1 and a new one begun. Raises `BadInput`.
+    """
+    if data is not None:
+        settings["data"] = os.fspath(data)
+    layers = ({} if config is None else load_yaml(Path(config)), settings)
+    study = resolve(StudyConfig.layered(*layers))
+    assert study.out is not None
+    if fresh:
+        store.set_aside(study.out)
+    _run(study, study.out, watcher or Silent())
+    return SearchResult(store.read_run(study.out), report([study.out], region=study.region))
+
+
+def resolve(config: StudyConfig) -> StudyConfig:
+    """The configuration with everything that was left open decided and data paths made absolute."""
+    decided: dict[str, Any] = {}
+    name = config.data
+    if config.data not in BUILT_IN_DATA:
+        path = Path(config.data).expanduser()
+        decided["data"], name = str(path.resolve()), path.resolve().stem
+    decided["out"] = (
+        Path("runs", f"{name}-{config.model.replace(':', '.')}") if config.out is None else config.out
+    )
+    decided["energy"] = "modelled" if config.energy == "auto" else config.energy
+    decided["threads"] = config.threads or max(1, (os.cpu_count() or 1) // config.workers)
+    return StudyConfig.layered(config.given(), decided)
+
+
+def report(runs: list[Path], *, region: str | None = None, out: Path | None = None) -> Path:
+    """Write the report of one or several runs; emissions for `region`, by default the first run's."""
+    from jouleshift.energy.carbon import intensity
+    from jouleshift.report.export import write_report
+
+    read = [store.read_run(path) for path in runs]
+    return write_report(read, intensity(region or read[0].config.get("region", "world")), out)
+
+
+def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
+    from jouleshift.hpo import make_scheduler
+    from jouleshift.hpo.executors import Workers
+    from jouleshift.space import build_space
+
+    with _opened(study, out) as journal:
+        workers = Workers(
+            {"study": study.model_dump(mode="json"), "checkpoints": str(out / store.CHECKPOINTS)},
+            count=study.workers,
+            log=out / store.LOG,
+            timeout_s=study.trial_timeout_s,
+            memory_mb=study.trial_memory_mb,
+            on_epoch=watcher.epoch,
+        )
+        with workers:
+            scheduler = make_scheduler(
+                study.scheduler,
+                build_space(workers.facts["max_depth"], study.space),
+                objectives=("error", "energy_j"),
+                min_budget=study.min_budget,
+                max_budget=study.max_budget,
+                eta=study.eta,
+                seed=study.seed,
+            )
+            notes = _write_head(study, out, workers.facts, torn_bytes=journal.torn_bytes)
+            finished = sum(record.result is not None for record in journal.records)
+            watcher.started(study, finished, notes)
+            run_study(
+                scheduler, workers, journal, study.trials, watcher.progress, _checkpoint_keeper(study, out)
+            )
+
+
+@contextmanager
+def _opened(study: StudyConfig, out: Path) -> Iterator[store.Journal]:
+    """The run's journal, once it is known to be of this configuration; no trace where nothing began."""
+    store.refuse_foreign(out)
+    existed = out.exists()
+    if (out / store.CONFIG).is_file():
+        different = study.differences(StudyConfig(**load_yaml(out / store.CONFIG)))
+        if different:
+            raise BadInput(
+                f"{out} was begun with other settings ({'; '.join(different)}); repeat those, "
+                "name another --out, or start anew with --fresh"
+            )
+    try:
+        with store.Journal(out) as journal:
+            yield journal
+    except (BadInput, KeyboardInterrupt):
+        if not existed and not (out / store.CONFIG).exists():
+            shutil.rmtree(out, ignore_errors=True)
+        raise
+    except Exception as error:
+        with (out / store.LOG).open("a", encoding="utf-8") as log:
+            traceback.print_exception(error, file=log)
+        raise Bug(out / store.LOG) from error
+
+
+def _write_head(study: StudyConfig, out: Path, facts: Mapping[str, Any], *, torn_bytes: int) -> list[str]:
+    """Write config.yaml and env.json; return what a person should know about the continuation."""
+    notes = [f"cut off {torn_bytes} bytes of an unfinished journal line"] if torn_bytes else []
+    now = {**environment.describe(), **facts, "seed": study.seed, "energy_source": study.energy}
+    path = out / store.ENVIRONMENT
+    if path.is_file():
+        changed = environment.differences(json.loads(path.read_text(encoding="utf-8")), now)
+        notes += [f"versions changed since this run began: {', '.join(changed)}"] if changed else []
+    else:
+        store.write_atomically(path, json.dumps(now, indent=2, ensure_ascii=False) + "\n")
+    settings = study.model_dump(mode="json")
+    store.write_atomically(out / store.CONFIG, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+    return notes
+
+
+def _checkpoint_keeper(study: StudyConfig, out: Path) -> Callable[[tuple[TrialRecord, ...]], None]:
+    """Drop the checkpoints that no promotion and no front point needs any more."""
+    from jouleshift.analysis.pareto import front_of
+
+    def keep(records: tuple[TrialRecord, ...]) -> None:
+        superseded = {r.trial.parent for r in records if r.result is not None}
+        full = [r for r in records if r.result is not None and r.trial.budget >= study.max_budget]
+        wanted = {r.trial.id for r in front_of(full)}
+        for trial_id in superseded | {r.trial.id for r in full if r.trial.id not in wanted}:
+            (out / store.CHECKPOINTS / f"{trial_id}.pt").unlink(missing_ok=True)
+
+    return keep

@@ -1,0 +1,185 @@
+"""The command line: thin commands over `api`, imports as late as possible.
+
+Exit codes: 0 done, 2 bad input (one line on stderr), 130 interrupted (what is finished is kept), 1 a bug of
+ours (the traceback goes into a log whose path is printed).
+"""
+
+import signal
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+from cyclopts import App, CycloptsError, Parameter
+
+from jouleshift import __version__
+from jouleshift.config import StudyConfig
+from jouleshift.errors import BadInput, Bug
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from jouleshift.records import Run
+
+app = App(
+    name="jouleshift",
+    help="Find the Pareto front of deep shift networks between accuracy and energy.",
+    version=__version__,
+)
+
+DEMO: dict[str, Any] = {
+    "data": "digits",
+    "model": "tiny",
+    "trials": 40,
+    "min_budget": 1,
+    "max_budget": 9,
+    "out": "runs/demo",
+}
+
+
+class SearchSettings(StudyConfig):
+    """`StudyConfig` as flags; the data is the command's own argument."""
+
+    data: Annotated[str, Parameter(parse=False)] = "digits"
+
+
+Settings = Annotated[SearchSettings | None, Parameter(name="*")]
+
+
+@app.command
+def search(
+    data: str | None = None, *, config: Path | None = None, fresh: bool = False, settings: Settings = None
+) -> None:
+    """Search the front of shift networks for DATA; the same command again continues.
+
+    Parameters
+    ----------
+    data
+        digits, cifar10, caltech101, a folder of class folders (or train/ val/ test/), or Parquet files
+    config
+        YAML file with settings; flags override it
+    fresh
+        start anew; an existing run directory is kept aside as NAME.1
+    """
+    given = {} if settings is None else settings.given()
+    _search(data, config=config, fresh=fresh, **given)
+
+
+@app.command
+def demo(
+    *, out: Path = Path(DEMO["out"]), trials: int = DEMO["trials"], seed: int = 0, fresh: bool = False
+) -> None:
+    """The main job on embedded data: a small network on scikit-learn's digits, about 90 s on two cores.
+
+    Parameters
+    ----------
+    out
+        run directory
+    trials
+        trials in all
+    seed
+        seed of data split, proposals and training
+    fresh
+        start anew; an existing run directory is kept aside as NAME.1
+    """
+    _search(**{**DEMO, "out": out, "trials": trials, "seed": seed}, fresh=fresh)
+
+
+@app.command
+def status(run: Path) -> None:
+    """What of a run is done, what failed, and the front so far.
+
+    Parameters
+    ----------
+    run
+        run directory
+    """
+    from rich.console import Console
+
+    from jouleshift import store
+
+    read = store.read_run(run)
+    _show(read, read.config.get("region", "world"), Console())
+
+
+@app.command
+def report(runs: list[Path], /, *, region: str | None = None, out: Path | None = None) -> None:
+    """Write report.html, front.png, trials.csv and front.csv of one or several runs.
+
+    Parameters
+    ----------
+    runs
+        run directories; several of different seeds are shown together
+    region
+        where the energy is drawn: an ISO country code, US-CA, 'world', or grams per kWh such as 120g
+    out
+        folder for the files; by default the first run's
+    """
+    from jouleshift.api import report as write
+
+    print(write(runs, region=region, out=out))
+
+
+@app.command
+def doctor() -> None:
+    """Sensors, devices, libraries and versions: what works here and what does not."""
+    from rich.console import Console
+
+    from jouleshift.doctor import diagnose
+
+    Console().print(diagnose())
+
+
+def _search(data: str | None, *, config: Path | None = None, fresh: bool, **settings: Any) -> None:
+    from rich.console import Console
+
+    from jouleshift.api import search as run_search
+    from jouleshift.progress import SearchDisplay
+
+    console = Console()
+    with SearchDisplay(console) as display:
+        result = run_search(data, config=config, fresh=fresh, watcher=display, **settings)
+    _show(result.run, result.run.config["region"], console)
+    console.print(f"report: {result.report}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _show(run: "Run", region: str, console: "Console") -> None:
+    """State, front against the default, and the result in a sentence."""
+    from jouleshift.analysis.digest import digest
+    from jouleshift.energy.carbon import intensity
+    from jouleshift.report.sentences import headline, state_in_words
+    from jouleshift.report.tables import front_table
+
+    view = digest([run])
+    console.print(front_table(run.path.name, view.comparison, intensity(region), console.width))
+    for sentence in (state_in_words(view), headline(view)):
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
+def main() -> NoReturn:
+    """Entry point: run a command and turn what went wrong into the documented exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        app(exit_on_error=False, print_error=False)
+    except (BadInput, CycloptsError) as error:
+        print(f"jouleshift: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; finished trials are kept, the same command continues", file=sys.stderr)
+        sys.exit(130)
+    except Bug as error:
+        print(f"jouleshift: {error}", file=sys.stderr)
+        sys.exit(1)
+    except Exception:  # noqa: BLE001 - the outermost frame: a bug is logged and reported
+        print(f"jouleshift: {Bug(_log_traceback())}", file=sys.stderr)
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _log_traceback() -> Path:
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="jouleshift-", suffix=".log", delete=False, encoding="utf-8"
+    ) as log:
+        traceback.print_exc(file=log)
+    return Path(log.name)

@@ -1,0 +1,225 @@
+"""Which layers become shift layers, and why the others do not.
+
+Conversion works on any network made of `nn.Conv1d`, `nn.Conv2d`, `nn.ConvTranspose2d` and `nn.Linear` layers:
+
+    convert(model, ShiftConfig(weight_bits=4))                    # all of them
+    convert(model, ShiftConfig(weight_bits=4, depth=3))           # the last three
+    convert(model, config, count_from="input")                    # depth counts from the first layer
+    convert(model, config, overrides={"first": None,              # stays float
+                                      "last": config8,            # another format
+                                      "layer3.*": config3})       # by name, * and ? as in file names
+    plan(model, config)                                           # what would be done with each layer, and
+    why
+
+Layers are counted in the order of registration, as in DeepShift. In default mode every convertible layer
+counts, so ResNet20's 20 are its 19 convolutions and its linear layer. In reference mode only convolutions
+count and every linear layer is converted beside them (with depth 0 nothing is): what DeepShift's code does;
+it knows no other kind of layer than `nn.Conv2d` and `nn.Linear`.
+
+Left as they are: subclasses with a forward pass of their own, layers whose weight is shared with another
+layer or recomputed by a hook (weight norm), and every other kind of layer.
+"""
+
+import copy
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from torch import nn
+
+from jouleshift.config import NumericMode, ShiftConfig
+from jouleshift.errors import BadInput, nearest
+from jouleshift.nn.layers import ShiftConv1d, ShiftConv2d, ShiftConvTranspose2d, ShiftLayer, ShiftLinear
+from jouleshift.nn.nonnegative import nonnegative_inputs
+from jouleshift.quant.packing import packed_size
+
+CountFrom = Literal["output", "input"]
+Overrides = Mapping[str, ShiftConfig | None]
+"""Formats of single layers by name pattern, or "first" and "last"; None leaves a layer float."""
+
+_SHIFT_LAYERS: dict[type[nn.Module], type[ShiftLayer]] = {
+    nn.Conv1d: ShiftConv1d,
+    nn.Conv2d: ShiftConv2d,
+    nn.ConvTranspose2d: ShiftConvTranspose2d,
+    nn.Linear: ShiftLinear,
+}
+_DEEPSHIFT_LAYERS = (nn.Conv2d, nn.Linear)
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """What happens to one layer with a weight, and why. `config` is its format, None where it stays float."""
+
+    name: str
+    layer_type: str
+    config: ShiftConfig | None
+    reason: str
+    unsigned_input: bool = False
+    """Its input is never negative, so that its format has no sign bit (default mode only)."""
+
+    @property
+    def converted(self) -> bool:
+        return self.config is not None
+
+
+def plan(
+    model: nn.Module,
+    config: ShiftConfig,
+    *,
+    overrides: Overrides | None = None,
+    count_from: CountFrom = "output",
+) -> tuple[LayerPlan, ...]:
+    """What `convert` would do with each layer that has a weight matrix, in the order of registration.
+
+    An override beats depth, in either direction. Of several patterns that match, the first one counts.
+
+    Raises `BadInput` where `config.depth` is above the number of layers that can be converted, or an override
+    matches none of them.
+    """
+    candidates = _candidates(model, config)
+    convertible = [layer.name for layer, _ in candidates if layer.converted]
+    plans = _overridden(_by_depth(candidates, config, count_from), convertible, overrides or {})
+    ours = {layer.name for layer in plans if layer.config and layer.config.mode == "default"}
+    unsigned = ours & nonnegative_inputs(model) if ours else ours
+    return tuple(replace(layer, unsigned_input=layer.name in unsigned) for layer in plans)
+
+
+def _candidates(model: nn.Module, config: ShiftConfig) -> list[tuple[LayerPlan, nn.Module]]:
+    """Every layer with a weight; `config` is None and the reason given where it cannot be converted."""
+    owners = Counter(id(parameter) for module in model.modules() for parameter in module._parameters.values())
+    candidates = []
+    for name, layer in _weighted_layers(model):
+        refusal = _refusal(layer, owners, config.mode)
+        planned = LayerPlan(name, type(layer).__name__, None if refusal else config, refusal)
+        candidates.append((planned, layer))
+    return candidates
+
+
+def _weighted_layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Every module of a convertible kind or with a parameter of its own of two or more dimensions, once."""
+    for name, module in model.named_modules():
+        own = module.parameters(recurse=False)
+        if isinstance(module, tuple(_SHIFT_LAYERS)) or any(parameter.dim() > 1 for parameter in own):
+            yield name, module
+
+
+def _refusal(layer: nn.Module, owners: Counter[int], mode: NumericMode) -> str:
+    """Why a layer cannot be converted, or ""."""
+    if type(layer) not in _SHIFT_LAYERS:
+        kinds = tuple(_SHIFT_LAYERS)
+        return "has a forward pass of its own" if isinstance(layer, kinds) else "no shift layer for this type"
+    if mode == "reference" and type(layer) not in _DEEPSHIFT_LAYERS:
+        return "DeepShift converts Conv2d and Linear only"
+    if not isinstance(layer._parameters.get("weight"), nn.Parameter):
+        return "its weight is recomputed by a hook"
+    return "its weight is shared with another layer" if owners[id(layer.weight)] > 1 else ""
+
+
+def _by_depth(
+    candidates: list[tuple[LayerPlan, nn.Module]], config: ShiftConfig, count_from: CountFrom
+) -> tuple[LayerPlan, ...]:
+    maximum = sum(layer.converted for layer, _ in candidates)
+    if config.depth is not None and config.depth > maximum:
+        raise BadInput(
+            f"depth {config.depth}: the network has {maximum} convertible layers; give 0 … {maximum} or None"
+        )
+    step = 1 if count_from == "input" else -1
+    position = 0
+    plans = []
+    for layer, module in candidates[::step]:
+        if layer.converted:
+            counts = config.mode == "default" or not isinstance(module, nn.Linear)
+            position += counts
+            taken, reason = _reached(config.depth, position if counts else None, count_from)
+            layer = replace(layer, config=config if taken else None, reason=reason)
+        plans.append(layer)
+    return tuple(plans[::step])
+
+
+def _reached(depth: int | None, position: int | None, count_from: CountFrom) -> tuple[bool, str]:
+    """Whether depth takes the layer at a position, counted from 1; None is not counted."""
+    if depth == 0:
+        return False, "depth is 0"
+    if position is None:
+        return True, "every linear layer is converted"
+    where = f"layer {position} from the {count_from}"
+    return (True, where) if depth is None or position <= depth else (False, f"{where}, depth is {depth}")
+
+
+def _overridden(
+    plans: tuple[LayerPlan, ...], convertible: list[str], overrides: Overrides
+) -> tuple[LayerPlan, ...]:
+    chosen: dict[str, str] = {}
+    for pattern in overrides:
+        ends = {"first": convertible[:1], "last": convertible[-1:]}
+        matches = ends.get(pattern, [name for name in convertible if fnmatchcase(name, pattern)])
+        if not matches:
+            raise BadInput(
+                f"override {pattern!r} matches no convertible layer{nearest(pattern, convertible)}"
+            )
+        for name in matches:
+            chosen.setdefault(name, pattern)
+    return tuple(
+        replace(layer, config=overrides[chosen[layer.name]], reason=f"override {chosen[layer.name]!r}")
+        if layer.name in chosen
+        else layer
+        for layer in plans
+    )
+
+
+def convertible_layers(model: nn.Module, mode: NumericMode = "default") -> int:
+    """The largest depth: how many layers `convert` can convert."""
+    return sum(layer.converted for layer, _ in _candidates(model, ShiftConfig(mode=mode)))
+
+
+def convert(
+    model: nn.Module,
+    config: ShiftConfig,
+    *,
+    overrides: Overrides | None = None,
+    count_from: CountFrom = "output",
+) -> nn.Module:
+    """A copy of the network with shift layers in place of those that `plan` names; the original is untouched.
+
+    Raises `BadInput` as `plan` does. Reference PS starts at random weights, drawn from torch's global
+    generator.
+    """
+    plans = plan(model, config, overrides=overrides, count_from=count_from)
+    model = copy.deepcopy(model)
+    replaced: dict[nn.Module, nn.Module] = {}
+    for planned in plans:
+        if planned.config is not None:
+            layer = model.get_submodule(planned.name)
+            shift_layer = _SHIFT_LAYERS[type(layer)]
+            replaced[layer] = shift_layer.from_float(layer, planned.config, planned.unsigned_input)
+    for parent in list(model.modules()):
+        for name, child in list(parent._modules.items()):
+            if child in replaced:
+                setattr(parent, name, replaced[child])
+    return replaced.get(model, model)
+
+
+def freeze(model: nn.Module) -> None:
+    """Fix the weights of every shift layer, in place, at what they round to; the output stays the same.
+
+    What else the network has (batch norm, biases, float layers) can still be trained or re-estimated.
+    """
+    for module in model.modules():
+        if isinstance(module, ShiftLayer):
+            module.freeze()
+
+
+def weight_bytes(model: nn.Module) -> int:
+    """Bytes of the weights as stored: shift weights at weight_bits (a whole number of bytes a layer), all
+    else, batch norm's statistics included, as float32. Parameters used by several layers count once.
+    """
+    total = 0
+    latent: set[int] = set()
+    for module in model.modules():
+        if isinstance(module, ShiftLayer):
+            total += packed_size(module.weight_shape.numel(), module.shift_config.weight_bits)
+            latent.update(id(parameter) for parameter in module.latent.parameters())
+    total += sum(4 * p.numel() for p in model.parameters() if id(p) not in latent)
+    return total + sum(4 * buffer.numel() for buffer in model.buffers() if buffer.is_floating_point())

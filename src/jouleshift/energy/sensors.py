@@ -1,0 +1,104 @@
+"""Which energy sensors this machine has.
+
+Four families of sensors count joules: NVIDIA's management library (NVML), the processor's RAPL counters,
+Apple's and AMD's. Each may be absent, or present and unreadable; the difference matters, because the second
+can be mended. `probe` says which it is without raising and without starting anything.
+"""
+
+import platform
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+POWERCAP = Path("/sys/class/powercap")
+"""Where Linux shows RAPL: a folder a zone, with its name and a counter in microjoules."""
+
+_AMDGPU = Path("/sys/module/amdgpu")
+
+
+class Probe(NamedTuple):
+    """One family of sensors: whether it can be read now, and what was found or how to mend it."""
+
+    name: str
+    works: bool
+    detail: str
+
+
+def probe() -> list[Probe]:
+    """All families of energy sensors, in a fixed order; takes milliseconds and changes nothing."""
+    families: tuple[tuple[str, Callable[[], tuple[bool, str]]], ...] = (
+        ("NVML", _nvml),
+        ("RAPL", _rapl),
+        ("Apple", _apple),
+        ("AMD", _amd),
+    )
+    return [Probe(name, *look()) for name, look in families]
+
+
+def _nvml() -> tuple[bool, str]:
+    try:
+        import pynvml
+    except ImportError:
+        return False, "package nvidia-ml-py is not installed"
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        return False, f"no NVIDIA driver ({error})"
+    try:
+        count = pynvml.nvmlDeviceGetCount()
+        for index in range(count):
+            pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByIndex(index))
+    except pynvml.NVMLError as error:
+        return False, f"no energy counter ({error}); needs Volta or newer"
+    finally:
+        pynvml.nvmlShutdown()
+    if find_spec("zeus") is None:
+        return False, f"energy counter of {count} GPUs; to read it: pip install zeus"
+    return count > 0, f"energy counter of {count} GPUs"
+
+
+def rapl_counters(root: Path = POWERCAP) -> dict[str, Path]:
+    """Counter files of the processor's packages and of memory, by name; the parts of a package are left out.
+
+    A package counts its cores and graphics too, so adding the parts would count them twice. Memory is a part
+    by its place in the tree but not in the package's count.
+    """
+    counters: dict[str, Path] = {}
+    for zone in sorted(root.glob("intel-rapl:*")) if root.is_dir() else []:
+        label = (zone / "name").read_text().strip() if (zone / "name").is_file() else ""
+        is_package = zone.name.count(":") == 1 and label.startswith("package")
+        if (is_package or label == "dram") and (zone / "energy_uj").is_file():
+            package = zone.name.split(":")[1]
+            counters[f"cpu{package}" if is_package else f"dram{package}"] = zone / "energy_uj"
+    return counters
+
+
+def _rapl(root: Path = POWERCAP) -> tuple[bool, str]:
+    counters = rapl_counters(root)
+    if not counters:
+        return False, "no powercap counters (virtual machines rarely have them)"
+    try:
+        for counter in counters.values():
+            int(counter.read_text())
+    except PermissionError:
+        return False, f"not readable; allow it with: sudo chmod a+r {root}/intel-rapl:*/energy_uj"
+    except (OSError, ValueError) as error:
+        return False, f"not readable ({error})"
+    return True, f"counters {', '.join(counters)}"
+
+
+def _apple() -> tuple[bool, str]:
+    if (platform.system(), platform.machine()) != ("Darwin", "arm64"):
+        return False, "not an Apple computer"
+    if find_spec("zeus_apple_silicon") is None:
+        return False, "install it with: pip install 'zeus[apple]'"
+    return True, "energy counters of the chip"
+
+
+def _amd() -> tuple[bool, str]:
+    if not _AMDGPU.is_dir():
+        return False, "no AMD GPU driver"
+    if find_spec("amdsmi") is None:
+        return False, "install it with: pip install amdsmi"
+    return True, "energy counter of the GPU"

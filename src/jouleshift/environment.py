@@ -1,0 +1,78 @@
+"""What a number depends on besides the configuration: versions, code revision, machine.
+
+Collected without importing the libraries it names, and written into every run as env.json.
+"""
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+LIBRARIES = (
+    "jouleshift",
+    "torch",
+    "torchvision",
+    "numpy",
+    "scikit-learn",
+    "ConfigSpace",
+    "smac",
+    "codecarbon",
+    "zeus",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "pytorch_optimizer",
+    "moocore",
+    "plotly",
+)
+
+
+def versions() -> dict[str, str | None]:
+    """Version of each library of ours, None where it is not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def describe() -> dict[str, Any]:
+    """This machine and this installation, as plain JSON."""
+    return {
+        "versions": versions(),
+        "git_revision": _git_revision(Path(__file__).parent),
+        "platform": platform.platform(),
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "executable": Path(sys.executable).name,
+    }
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Versions that changed since a run began, as "name: then → now"."""
+    then, current = before.get("versions", {}), now["versions"]
+    return [f"{name}: {then[name]} → {current.get(name)}" for name in then if then[name] != current.get(name)]
+
+
+def _git_revision(folder: Path) -> str | None:
+    """The commit this package runs from, "+" appended where files were changed; None outside a checkout."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty=+", "--exclude=*", "--abbrev=40"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _cpu_name() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,185 @@
+"""Configuration, seed and budget in; Evaluation or Failure out.
+
+This is the one place where data, network, conversion, training and energy are composed (Algorithm 1, line 8,
+of the paper): build the network from the seed, convert it to shift layers as the configuration says, train it
+for `budget` epochs from where its parent stopped, measure its error on the validation split and its energy.
+The test split is not looked at here.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from jouleshift import conversion, models
+from jouleshift.config import NumericMode, ShiftConfig, StudyConfig, TrainConfig
+from jouleshift.data.batches import evaluation_batches, prepare
+from jouleshift.data.sources import load
+from jouleshift.energy.hardware import load_profile, model_energy
+from jouleshift.energy.workload import trace
+from jouleshift.errors import BadInput
+from jouleshift.records import EnergyReading, Epoch, Evaluation, Failure, Trial, Value
+from jouleshift.train.loop import TrainResult, train
+
+
+def shift_config(config: Mapping[str, Value], mode: NumericMode) -> ShiftConfig:
+    """The lower half of Table 1 as the number format of the shift layers."""
+    names = {
+        "kind": "shift_type",
+        "weight_bits": "weight_bits",
+        "act_integer_bits": "activation_integer_bits",
+        "act_fraction_bits": "activation_fraction_bits",
+        "rounding": "rounding",
+        "depth": "shift_depth",
+    }
+    sampled: dict[str, Any] = {ours: config[theirs] for ours, theirs in names.items()}
+    return ShiftConfig(**sampled, mode=mode)
+
+
+def train_config(config: Mapping[str, Value], study: StudyConfig) -> TrainConfig:
+    """The upper half of Table 1, and what the study fixes, as the way to train."""
+    names = ("batch_size", "optimizer", "learning_rate", "momentum", "weight_decay")
+    sampled: dict[str, Any] = {name: config[name] for name in names}
+    return TrainConfig(**sampled, schedule=study.schedule, augment=study.augment)
+
+
+class Evaluator:
+    """Evaluates trials of one study; keeps the data in memory between them.
+
+    `checkpoints` is the folder where trial N leaves `N.pt` and looks for its parent's. A missing or broken
+    checkpoint costs time only: the trial trains from its first epoch and ends with the same weights.
+    """
+
+    def __init__(self, study: StudyConfig, checkpoints: Path) -> None:
+        self.study = study
+        self.checkpoints = checkpoints
+        self.device = resolve_device(study.device)
+        if study.threads is not None:
+            torch.set_num_threads(study.threads)
+        splits = load(
+            study.data,
+            seed=study.seed,
+            val_fraction=study.val_fraction,
+            limit_train=study.limit_train,
+            limit_val=study.limit_val,
+            image_size=study.image_size,
+            on_corrupt=study.on_corrupt,
+            with_test=False,
+        )
+        self.skipped = splits.skipped
+        self.data = prepare(splits, self.device)
+        self.profile = load_profile(study.profile)
+        self.image_shape = tuple(splits.train.images.shape[1:])
+        self.max_depth = conversion.convertible_layers(self.build(study.seed), study.mode)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the search and the report need to know of data, network and machine; plain JSON."""
+        return {
+            "max_depth": self.max_depth,
+            "classes": list(self.data.class_names),
+            "images": {
+                "train": len(self.data.train),
+                "val": len(self.data.val),
+                "shape": list(self.image_shape),
+                "skipped": list(self.skipped),
+            },
+            "device": str(self.device),
+            "threads": torch.get_num_threads(),
+        }
+
+    def build(self, seed: int) -> nn.Module:
+        """The float network, its weights drawn from the seed."""
+        torch.manual_seed(seed)
+        return models.create(
+            self.study.model,
+            num_classes=len(self.data.class_names),
+            in_channels=self.image_shape[0],
+        )
+
+    def __call__(
+        self, trial: Trial, on_epoch: Callable[[Epoch], None] = lambda epoch: None
+    ) -> Evaluation | Failure:
+        try:
+            model = conversion.convert(self.build(trial.seed), shift_config(trial.config, self.study.mode))
+        except BadInput as error:
+            return Failure("refused", str(error))
+        trained = train(
+            model,
+            self.data,
+            train_config(trial.config, self.study),
+            epochs=trial.budget,
+            horizon=self.study.max_budget,
+            seed=trial.seed,
+            device=self.device,
+            checkpoint_in=self._checkpoint(trial.parent),
+            checkpoint_out=self._checkpoint(trial.id),
+            on_epoch=on_epoch,
+        )
+        if isinstance(trained, Failure):
+            return trained
+        started = time.monotonic()
+        energy = self.energy(model)
+        return _evaluation(trained, energy, model, time.monotonic() - started)
+
+    def energy(self, model: nn.Module) -> EnergyReading:
+        """Energy of one inference, from the study's source."""
+        if self.study.energy == "simulated":
+            return self._simulated(model)
+        example = torch.zeros(1, *self.image_shape, device=self.device)
+        return model_energy(trace(model, example), self.profile).reading()
+
+    def _simulated(self, model: nn.Module) -> EnergyReading:
+        from jouleshift.energy.codecarbon import simulated
+
+        batches = [images for images, _ in evaluation_batches(self.data.val)]
+        model.eval()
+
+        def infer() -> None:
+            with torch.inference_mode():
+                for images in batches:
+                    model(images)
+
+        return simulated(infer, n_items=len(self.data.val), region=self.study.region)
+
+    def _checkpoint(self, trial_id: int | None) -> Path | None:
+        return None if trial_id is None else self.checkpoints / f"{trial_id}.pt"
+
+
+def _evaluation(
+    trained: TrainResult, energy: EnergyReading, model: nn.Module, energy_s: float
+) -> Evaluation | Failure:
+    if not math.isfinite(trained.val_loss):
+        return Failure("diverged", f"validation loss {trained.val_loss} after {len(trained.curve)} epochs")
+    if energy.energy_j is None:
+        return Failure("refused", f"no energy from {energy.origin}")
+    return Evaluation(
+        error=trained.error,
+        energy=energy,
+        curve=trained.curve,
+        trained_epochs=trained.trained_epochs,
+        weight_bytes=conversion.weight_bytes(model),
+        train_s=round(trained.train_s, 3),
+        energy_s=round(energy_s, 3),
+    )
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device of that name; 'auto' is CUDA, then MPS, then the CPU. `BadInput` where it is not there."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInput(
+            f"device {name!r} cannot be used here: {reason} (valid: auto, cpu, cuda, mps)"
+        ) from None
+    return device

@@ -1,0 +1,34 @@
+"""Random search at full budget: the yardstick that every cleverer scheduler has to beat.
+
+Configurations are drawn from the space (its priors and log scales included), each once, and trained to the
+full budget, so no result is ever thrown away by an early judgement.
+"""
+
+from copy import deepcopy
+
+from jouleshift.hpo.scheduler import Problem, Proposal, Scheduler, plain
+from jouleshift.records import Outcome, Trial
+
+_TRIES = 1000
+"""Draws without a new configuration after which the space counts as exhausted."""
+
+
+class RandomSearch(Scheduler):
+    """Every configuration at most once; `ask` returns None when a finite space is exhausted."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self._space = deepcopy(problem.space)
+        self._space.seed(problem.seed)
+        self._seen = {self._space.get_default_configuration()}
+
+    def _propose(self) -> Proposal | None:
+        for _ in range(_TRIES):
+            configuration = self._space.sample_configuration()
+            if configuration not in self._seen:
+                self._seen.add(configuration)
+                return Proposal(plain(configuration), self.problem.max_budget)
+        return None
+
+    def _observe(self, trial: Trial, outcome: Outcome) -> None:
+        """Random search learns nothing."""

@@ -1,0 +1,71 @@
+"""Schedulers by name.
+
+A scheduler is a subclass of `hpo.scheduler.Scheduler` in a module of its own, which is imported when it is
+asked for: SMAC takes seconds. To add one, write its file and name it here, or leave this package alone and
+ask for it by "package.module:Class".
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from jouleshift.errors import BadInput, nearest
+from jouleshift.hpo.scheduler import Problem, Scheduler
+from jouleshift.records import Value
+
+if TYPE_CHECKING:
+    from ConfigSpace import ConfigurationSpace
+
+_SCHEDULERS = {
+    "parego-hyperband": "jouleshift.hpo.smac:ParegoHyperband",
+    "random": "jouleshift.hpo.random:RandomSearch",
+}
+
+
+def scheduler_names() -> list[str]:
+    return sorted(_SCHEDULERS)
+
+
+def make_scheduler(
+    name: str,
+    space: "ConfigurationSpace",
+    objectives: Sequence[str] = ("error", "energy_j"),
+    min_budget: int = 1,
+    max_budget: int = 27,
+    eta: int = 3,
+    seed: int = 0,
+    known: Mapping[str, Callable[[Mapping[str, Value]], float]] | None = None,
+) -> Scheduler:
+    """The search strategy `name` on any ConfigSpace `space`, which is left as it is.
+
+    `objectives` (at least two) are the names of what is minimised; `tell` wants a value for each. Budgets are
+    whole epochs; `eta` is the factor between two rungs. `known` maps an objective to a function of the
+    configuration that gives its value without training; schedulers that cannot use it ignore it.
+    Raises BadInput for an unknown name or settings that contradict each other.
+    """
+    known = known or {}
+    if len(set(objectives)) < 2 or len(set(objectives)) != len(objectives):
+        raise BadInput(f"objectives {list(objectives)}: at least two different names are needed")
+    for objective in known:
+        if objective not in objectives:
+            raise BadInput(f"known: {objective!r} is not an objective{nearest(objective, objectives)}")
+    if not 1 <= min_budget <= max_budget:
+        raise BadInput(f"budgets {min_budget} … {max_budget}: expected 1 ≤ min_budget ≤ max_budget")
+    if eta < 2:
+        raise BadInput(f"eta {eta}: expected at least 2")
+    problem = Problem(space, tuple(objectives), min_budget, max_budget, eta, seed, dict(known))
+    return _scheduler_class(name)(problem)
+
+
+def _scheduler_class(name: str) -> type[Scheduler]:
+    path = name if ":" in name else _SCHEDULERS.get(name)
+    if path is None:
+        raise BadInput(f"unknown scheduler {name!r}{nearest(name, _SCHEDULERS)}")
+    module, _, attribute = path.partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise BadInput(f"scheduler {name!r} cannot be loaded: {error}") from None
+    if not (isinstance(found, type) and issubclass(found, Scheduler)):
+        raise BadInput(f"scheduler {name!r} is not a subclass of jouleshift.hpo.scheduler.Scheduler")
+    return found

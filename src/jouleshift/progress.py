@@ -1,0 +1,68 @@
+"""A search as a person sees it: a live bar on a terminal, one plain line a trial elsewhere."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from jouleshift.config import StudyConfig
+from jouleshift.hpo.study import Progress as Step
+from jouleshift.records import Evaluation, Failure, Trial
+
+
+class SearchDisplay:
+    """Shows a search on a console. Use as a context manager, so that the terminal is left as it was."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[now]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("trials", total=None, now="loading data and libraries")
+
+    def __enter__(self) -> "SearchDisplay":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def started(self, config: StudyConfig, finished: int, notes: list[str]) -> None:
+        for note in notes:
+            self._console.print(f"note: {escape(note)}", soft_wrap=True)
+        done = (
+            f"continuing, {finished} of {config.trials} trials done"
+            if finished
+            else f"{config.trials} trials"
+        )
+        where = escape(f"{config.model} on {config.data}: {done}, in {config.out}")
+        self._console.print(where, soft_wrap=True)
+        self._bar.update(self._task, total=config.trials, completed=finished, now="")
+
+    def epoch(self, trial: Trial, epoch: Mapping[str, Any]) -> None:
+        now = f"trial {trial.id}: epoch {epoch['epoch']}/{trial.budget}, error {epoch['val_error']:.3f}"
+        self._bar.update(self._task, now=now)
+
+    def progress(self, step: Step) -> None:
+        if step.result is None:
+            self._bar.update(self._task, now=f"trial {step.trial.id}: {step.trial.budget} epochs")
+            return
+        self._bar.update(self._task, completed=step.finished)
+        self._console.print(escape(_line(step, step.result)), soft_wrap=True, highlight=False)
+
+
+def _line(step: Step, result: Evaluation | Failure) -> str:
+    head = f"[{step.finished}/{step.wanted}] trial {step.trial.id} ({step.trial.budget} epochs)"
+    if isinstance(result, Failure):
+        return f"{head}: {result.kind}: {result.message}"
+    energy = f"energy {result.energy.energy_j:.3g} J ({result.energy.source})"
+    return f"{head}: accuracy {result.accuracy:.1%}, {energy}"

@@ -1,0 +1,203 @@
+"""What is converted, in which order, and what is left with which reason."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+import jouleshift as js
+from jouleshift.config import ShiftConfig
+from jouleshift.conversion import convert, convertible_layers, freeze, plan, weight_bytes
+from jouleshift.errors import BadInput
+from jouleshift.models import create
+from jouleshift.nn.layers import ShiftConv2d, ShiftLayer, ShiftLinear
+
+
+def shift_names(model):
+    return [name for name, module in model.named_modules() if isinstance(module, ShiftLayer)]
+
+
+def weight_layers(model):
+    return [name for name, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+
+
+@pytest.fixture
+def resnet():
+    torch.manual_seed(0)
+    return create("resnet20", 10)
+
+
+def test_resnet20_has_the_papers_twenty_layers(resnet):
+    assert convertible_layers(resnet) == 20
+    layers = list(convert(resnet, ShiftConfig()).modules())
+    assert sum(isinstance(m, ShiftConv2d) for m in layers) == 19
+    assert sum(isinstance(m, ShiftLinear) for m in layers) == 1
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 7, 20])
+def test_depth_counts_from_the_output(resnet, depth):
+    in_order = weight_layers(resnet)
+    assert shift_names(convert(resnet, ShiftConfig(depth=depth))) == in_order[len(in_order) - depth :]
+
+
+@pytest.mark.parametrize("depth", [0, 1, 5, 19, 20])
+def test_reference_depth_counts_convolutions_and_takes_every_linear_layer(depth):
+    model = nn.Sequential(nn.Linear(3, 3), *(nn.Conv2d(1, 1, 1) for _ in range(18)), nn.Linear(4, 4))
+    names = shift_names(convert(model, ShiftConfig(depth=depth, mode="reference")))
+    convolutions = [str(i) for i in range(1, 19)][max(0, 18 - depth) :] if depth else []
+    assert names == (["0", *convolutions, "19"] if depth else [])
+
+
+def test_a_depth_beyond_the_network_is_refused(resnet):
+    with pytest.raises(BadInput, match=r"depth 21: the network has 20 convertible layers"):
+        convert(resnet, ShiftConfig(depth=21))
+
+
+def test_the_original_is_untouched_and_shares_nothing(resnet):
+    before = copy.deepcopy(resnet.state_dict())
+    converted = js.convert(resnet, ShiftConfig(kind="Q", mode="reference"))
+    with torch.no_grad():
+        for parameter in converted.parameters():
+            parameter.add_(1.0)
+    converted.train()(torch.randn(2, 3, 16, 16))
+    assert all(torch.equal(value, before[name]) for name, value in resnet.state_dict().items())
+    assert shift_names(resnet) == []
+
+
+@pytest.mark.parametrize("depth", [1, 7, 20])
+def test_depth_from_the_input(resnet, depth):
+    converted = convert(resnet, ShiftConfig(depth=depth), count_from="input")
+    assert shift_names(converted) == weight_layers(resnet)[:depth]
+
+
+def test_single_layers_by_name(resnet):
+    base = ShiftConfig(weight_bits=4)
+    three, eight = ShiftConfig(kind="Q", weight_bits=3), ShiftConfig(weight_bits=8)
+    overrides = {"first": None, "last": eight, "layer3.0.*": three, "layer3.*": None}
+    converted = convert(resnet, base, overrides=overrides)
+    formats = {
+        name: module.shift_config
+        for name, module in converted.named_modules()
+        if isinstance(module, ShiftLayer)
+    }
+    expected = {name: base for name in weight_layers(resnet) if name.startswith(("layer1", "layer2"))}
+    expected |= {"layer3.0.conv1": three, "layer3.0.conv2": three, "linear": eight}
+    assert formats == expected
+
+
+def test_an_override_beats_depth(resnet):
+    config = ShiftConfig(depth=1)
+    converted = convert(resnet, config, overrides={"conv1": config, "linear": None})
+    assert shift_names(converted) == ["conv1"]
+
+
+def test_an_override_that_matches_nothing_is_refused(resnet):
+    with pytest.raises(BadInput, match=r"override 'liner' matches no convertible layer.*'linear'"):
+        convert(resnet, ShiftConfig(), overrides={"liner": None})
+
+
+def test_inputs_after_a_relu_are_unsigned_in_default_mode_only(resnet):
+    for mode, expected in (("default", 19), ("reference", 0)):
+        layers = plan(resnet, ShiftConfig(mode=mode))
+        assert [layer.name for layer in layers if not layer.unsigned_input][:1] == ["conv1"]
+        assert sum(layer.unsigned_input for layer in layers) == expected
+        converted = convert(resnet, ShiftConfig(mode=mode))
+        signed = [m.input_format.signed for m in converted.modules() if isinstance(m, ShiftLayer)]
+        assert signed.count(False) == expected
+
+
+def test_other_convolutions_are_converted_in_default_mode_only():
+    model = nn.ModuleList(
+        [nn.Conv1d(1, 1, 1), nn.ConvTranspose2d(1, 1, 1), nn.Conv3d(1, 1, 1), nn.Bilinear(1, 1, 1)]
+    )
+    assert [layer.converted for layer in plan(model, ShiftConfig())] == [True, True, False, False]
+    reasons = {layer.reason for layer in plan(model, ShiftConfig(mode="reference"))[:2]}
+    assert reasons == {"DeepShift converts Conv2d and Linear only"}
+
+
+@pytest.mark.parametrize("kind", ["Q", "PS"])
+@pytest.mark.parametrize("mode", ["default", "reference"])
+@pytest.mark.parametrize("rounding", ["deterministic", "stochastic"])
+def test_freezing_keeps_the_output_and_stops_the_weights(kind, mode, rounding):
+    torch.manual_seed(0)
+    config = ShiftConfig(kind=kind, mode=mode, weight_bits=3, rounding=rounding)
+    model = convert(create("tiny", 10), config).eval()
+    images = torch.randn(4, 3, 8, 8)
+    torch.manual_seed(0)
+    before = model(images)
+    torch.manual_seed(0)
+    freeze(model)
+    assert torch.equal(model(images), before)
+    model.train()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, weight_decay=0.1)
+    weights = [m.quantised_weight().clone() for m in model.modules() if isinstance(m, ShiftLayer)]
+    scale = model.features[1].weight.clone()
+    model(images).square().mean().backward()
+    optimizer.step()
+    after = [m.quantised_weight() for m in model.modules() if isinstance(m, ShiftLayer)]
+    assert all(torch.equal(old, new) for old, new in zip(weights, after, strict=True))
+    assert not torch.equal(model.features[1].weight, scale)
+
+
+class OwnForward(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) * 2
+
+
+class Odd(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(5, 4)
+        self.tied = nn.Linear(4, 5, bias=False)
+        self.tied.weight = self.embedding.weight
+        self.own = OwnForward(4, 4)
+        self.normed = nn.utils.parametrizations.weight_norm(nn.Linear(4, 4))
+        self.attention = nn.MultiheadAttention(4, 2)
+        self.once = nn.Linear(4, 4)
+        self.again = self.once
+
+
+def test_what_is_left_and_why():
+    layers = {layer.name: layer for layer in plan(Odd(), ShiftConfig())}
+    assert layers["once"].converted
+    reasons = {name: layer.reason for name, layer in layers.items() if not layer.converted}
+    assert reasons["tied"] == "its weight is shared with another layer"
+    assert reasons["own"] == "has a forward pass of its own"
+    assert reasons["normed"] == "has a forward pass of its own"
+    assert reasons["attention.out_proj"] == "has a forward pass of its own"
+    assert reasons["embedding"] == reasons["attention"] == "no shift layer for this type"
+
+
+def test_a_layer_used_twice_stays_one_layer():
+    converted = convert(Odd(), ShiftConfig())
+    assert isinstance(converted.once, ShiftLinear)
+    assert converted.again is converted.once
+
+
+def test_a_network_that_is_one_layer():
+    assert isinstance(convert(nn.Linear(3, 2), ShiftConfig()), ShiftLinear)
+
+
+def test_weight_bytes_by_hand():
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(5, 1))
+    assert weight_bytes(model) == 4 * (27 + 3 + 2 * 3 + 2 * 3 + 5 + 1)
+    for kind in ("Q", "PS"):
+        converted = convert(model, ShiftConfig(kind=kind, weight_bits=3))
+        assert weight_bytes(converted) == (27 * 3 + 7) // 8 + 2 + 4 * (3 + 6 + 6 + 1)
+        last = convert(model, ShiftConfig(kind=kind, weight_bits=3, depth=1))
+        assert weight_bytes(last) == 2 + 4 * (27 + 3 + 6 + 6 + 1)
+
+
+@pytest.mark.parametrize("kind", ["Q", "PS"])
+@pytest.mark.parametrize("mode", ["default", "reference"])
+def test_saved_and_loaded_gives_the_same_output(resnet, kind, mode):
+    config = ShiftConfig(kind=kind, weight_bits=4, mode=mode)
+    trained = convert(resnet, config)
+    optimizer = torch.optim.SGD(trained.parameters(), 0.1)
+    trained(torch.randn(4, 3, 16, 16)).square().mean().backward()
+    optimizer.step()
+    loaded = convert(create("resnet20", 10), config)
+    loaded.load_state_dict(trained.state_dict())
+    images = torch.randn(2, 3, 16, 16)
+    assert torch.equal(loaded.eval()(images), trained.eval()(images))

@@ -1,0 +1,87 @@
+"""Carbon intensities against the data they come from, and what is not known."""
+
+import pytest
+
+from jouleshift.energy.carbon import country_code, intensity
+from jouleshift.errors import BadInput
+
+
+@pytest.mark.parametrize("name", ["DEU", "deu", "DE", "de", "Germany", " germany "])
+def test_a_country_by_any_of_its_names(name):
+    found = intensity(name)
+    assert found.region == "DEU"
+    assert found.grams_per_kwh == pytest.approx(381, abs=60)  # Ember's Germany, of any recent year
+    assert found.year is not None
+
+
+def test_a_state_is_converted_from_pounds_per_megawatt_hour():
+    """CodeCarbon has California at 394.769 lb/MWh (eGRID 2023): × 453.59237 g / 1000 kWh."""
+    california = intensity("US-CA")
+    assert california.grams_per_kwh == pytest.approx(394.769 * 0.45359237, rel=0.1)
+    assert california.year == 2023
+    assert "eGRID" in california.origin
+    assert intensity("us-california") == california
+
+
+def test_georgia_is_a_country_and_us_georgia_a_state():
+    assert intensity("Georgia").region == "GEO"
+    assert intensity("US-Georgia").region == "US-GA"
+
+
+def test_a_province_is_what_codecarbon_would_say():
+    """Quebec: 0.3 % petroleum and 0.2 % gas give the 3.94 g/kWh that trackers without a network assume."""
+    quebec = intensity("CA-QC")
+    assert quebec.grams_per_kwh == pytest.approx(3.94, abs=0.01)
+    assert intensity("ca-quebec") == quebec
+    assert intensity("CA-AB").grams_per_kwh > 100 * quebec.grams_per_kwh
+
+
+@pytest.mark.parametrize(("region", "low", "high"), [("SE1", 10, 60), ("CN-BJ", 400, 800), ("FRA", 20, 120)])
+def test_other_places(region, low, high):
+    found = intensity(region)
+    assert low < found.grams_per_kwh < high
+    assert found.year is not None
+
+
+def test_the_world_has_a_year_and_a_source():
+    world = intensity("world")
+    assert world.grams_per_kwh == 475
+    assert world.year == 2018
+    assert "iea.org" in world.origin
+
+
+@pytest.mark.parametrize(("text", "grams"), [("120g", 120.0), ("0.5 g/kWh", 0.5), ("33.3G", 33.3)])
+def test_a_figure_of_the_users_own(text, grams):
+    found = intensity(text)
+    assert found.grams_per_kwh == grams
+    assert found.origin == "given by the user"
+
+
+def test_a_kilowatt_hour_emits_its_intensity():
+    assert intensity("120g").emissions_g(3.6e6) == pytest.approx(120)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("Germny", "did you mean 'Germany'"),
+        ("Quebec", "did you mean 'CA-Quebec'"),
+        ("US-Texs", "did you mean 'US-Texas'"),
+        ("120", "120g"),
+        ("US-ZZ", "."),
+        ("xyzzy", "DEU"),
+        ("", "DEU"),
+        ("-5g", "120g"),
+        ("CAF", "no carbon intensity is known for CAF"),
+    ],
+)
+def test_an_unknown_place_is_one_line_with_a_way_out(text, hint):
+    with pytest.raises(BadInput, match=hint) as caught:
+        intensity(text)
+    assert len(str(caught.value)) < 160
+
+
+def test_country_codes():
+    assert country_code("fr") == "FRA"
+    assert country_code("world") is None
+    assert country_code("US-CA") is None

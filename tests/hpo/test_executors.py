@@ -1,0 +1,79 @@
+import sys
+import time
+
+import psutil
+import pytest
+
+from jouleshift.errors import BadInput
+from jouleshift.hpo.executors import Workers
+from jouleshift.records import Evaluation, Failure, Trial
+
+COMMAND = (sys.executable, "-m", "tests.hpo.toy_worker")
+
+
+def workers(tmp_path, setup=None, **options) -> Workers:
+    options = {"count": 1, **options}
+    return Workers(setup or {}, log=tmp_path / "run.log", command=COMMAND, **options)
+
+
+def trial(number: int, do: str = "answer") -> Trial:
+    return Trial(number, {"do": do}, 1, 0)
+
+
+def run(pool: Workers, *trials: Trial) -> dict[int, Evaluation | Failure]:
+    results = {}
+    waiting = list(trials)
+    while len(results) < len(trials):
+        while waiting and pool.free:
+            pool.submit(waiting.pop(0))
+        done = pool.wait()
+        results[done.trial.id] = done.result
+    return results
+
+
+def test_facts_and_epochs_and_results_arrive(tmp_path):
+    epochs = []
+    with workers(tmp_path, on_epoch=lambda t, e: epochs.append((t.id, e["epoch"]))) as pool:
+        assert pool.facts == {"max_depth": 7}
+        results = run(pool, trial(1), trial(2))
+    assert [results[i].error for i in (1, 2)] == [0.25, 0.25]
+    assert epochs == [(1, 1), (2, 1)]
+
+
+@pytest.mark.parametrize(
+    ("do", "options", "kind", "message"),
+    [
+        ("killed", {}, "out-of-memory", "signal 9"),
+        ("exit", {}, "crashed", "exit code 5; see run.log"),
+        ("hang", {"timeout_s": 1.0}, "timeout", "longer than 1 s"),
+        ("hog", {"memory_mb": 200}, "out-of-memory", "more than 200 MB"),
+    ],
+)
+def test_a_trial_that_takes_its_worker_down_fails_alone(tmp_path, do, options, kind, message):
+    with workers(tmp_path, **options) as pool:
+        results = run(pool, trial(1), trial(2, do), trial(3))
+    assert isinstance(results[1], Evaluation)
+    assert isinstance(results[3], Evaluation)
+    assert results[2].kind == kind
+    assert message in results[2].message
+
+
+def test_a_set_up_that_is_refused_is_the_users_error(tmp_path):
+    with pytest.raises(BadInput, match="no such folder"), workers(tmp_path, {"bad_input": "no such folder"}):
+        pass
+
+
+def test_a_worker_that_dies_while_starting_is_a_bug_of_ours(tmp_path):
+    with pytest.raises(RuntimeError, match="exit code 3"), workers(tmp_path, {"die": True}):
+        pass
+
+
+def test_two_workers_run_at_once_and_none_survives_the_pool(tmp_path):
+    before = set(psutil.Process().children(recursive=True))
+    with workers(tmp_path, count=2) as pool:
+        run(pool, trial(1), trial(2, "sleep"))
+        started = time.monotonic()
+        run(pool, trial(3, "sleep"), trial(4, "sleep"))
+        assert time.monotonic() - started < 1.9
+        pool.submit(trial(5, "hang"))
+    assert set(psutil.Process().children(recursive=True)) <= before

@@ -1,0 +1,45 @@
+"""A worker whose trials do what their configuration says: answer, die, hang, hog memory."""
+
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import asdict
+
+from tests.toys import evaluation
+
+
+def say(message) -> None:
+    print(json.dumps(message), flush=True)
+
+
+def main() -> None:
+    setup = json.loads(sys.stdin.readline())["setup"]
+    if "bad_input" in setup:
+        say({"bad_input": setup["bad_input"]})
+        return
+    if setup.get("die"):
+        sys.exit(3)
+    say({"ready": {"max_depth": 7}})
+    for line in sys.stdin:
+        trial = json.loads(line)["trial"]
+        match trial["config"]["do"]:
+            case "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "exit":
+                sys.exit(5)
+            case "hang":
+                time.sleep(600)
+            case "hog":
+                hog = []
+                while True:
+                    hog.append(bytearray(16 * 2**20))
+                    time.sleep(0.01)
+            case "sleep":
+                time.sleep(1)
+        say({"epoch": {"epoch": 1, "val_error": 0.5}})
+        say({"result": asdict(evaluation(0.25, 1e-6))})
+
+
+main()

@@ -1,0 +1,81 @@
+"""The networks: sizes, shapes, names, and that the smallest one learns."""
+
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+
+from jouleshift import models
+from jouleshift.errors import BadInput
+
+
+def n_parameters(model):
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "convolutions", "parameters"),
+    [
+        # He et al. (2016) give 0.27, 0.46, 0.66 and 0.85 million
+        ("resnet20", 19, 269_722),
+        ("resnet32", 31, 464_154),
+        ("resnet44", 43, 658_586),
+        ("resnet56", 55, 853_018),
+        ("tiny", 3, None),
+    ],
+)
+def test_layers_and_size(name, convolutions, parameters):
+    model = models.create(name, 10)
+    assert sum(isinstance(m, nn.Conv2d) for m in model.modules()) == convolutions
+    assert sum(isinstance(m, nn.Linear) for m in model.modules()) == 1
+    assert parameters in (None, n_parameters(model))
+
+
+def test_tiny_is_tiny():
+    assert 12_000 < n_parameters(models.create("tiny", 10, in_channels=1)) < 18_000
+
+
+@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize(("size", "channels"), [(8, 1), (32, 3), (45, 2)])
+def test_any_size_and_number_of_channels(name, size, channels):
+    model = models.create(name, 7, channels).eval()
+    with torch.no_grad():
+        assert model(torch.randn(2, channels, size, size)).shape == (2, 7)
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_networks_can_be_traced(name):
+    model = models.create(name, 10).eval()
+    images = torch.randn(1, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(torch.fx.symbolic_trace(model)(images), model(images))
+
+
+def test_an_unknown_name_is_refused_with_the_nearest():
+    with pytest.raises(BadInput, match="did you mean 'resnet20'"):
+        models.create("resnet-20", 10)
+
+
+def test_the_same_seed_gives_the_same_network():
+    torch.manual_seed(3)
+    first = models.create("tiny", 10).state_dict()
+    torch.manual_seed(3)
+    second = models.create("tiny", 10).state_dict()
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_tiny_learns_digits_in_a_few_epochs():
+    images, labels = load_digits(return_X_y=True)
+    images = torch.tensor(images, dtype=torch.float32).reshape(-1, 1, 8, 8) / 8 - 1
+    labels = torch.tensor(labels)
+    torch.manual_seed(0)
+    model = models.create("tiny", 10, in_channels=1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    for _ in range(4):
+        for batch in torch.randperm(1400).split(64):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(images[batch]), labels[batch]).backward()
+            optimizer.step()
+    with torch.no_grad():
+        accuracy = (model.eval()(images[1400:]).argmax(1) == labels[1400:]).float().mean().item()
+    assert accuracy > 0.9

@@ -1,0 +1,290 @@
+"""The command line as a user drives it: in a process of its own, with broken input and interruptions."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from jouleshift import store
+
+QUICK = ("--model", "tiny", "--min-budget", "1", "--max-budget", "3", "--limit-train", "200")
+FIVE = (*QUICK, "--trials", "5")
+
+
+def jouleshift(*arguments, cwd: Path, timeout: float = 120) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "jouleshift", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout)
+
+
+def picture(path: Path, colour: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (16, 16), (colour, 255 - colour, 90)).save(path)
+
+
+def trials(run: Path) -> list[tuple]:
+    """What a run's trials are, times apart."""
+    return [
+        (
+            record.trial,
+            record.result and getattr(record.result, "objectives", record.result),
+        )
+        for record in store.read_run(run).trials
+    ]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
+    """One uninterrupted small search on digits, and what it printed."""
+    folder = tmp_path_factory.mktemp("straight")
+    done = jouleshift("search", "digits", *FIVE, "--out", "run", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "run", done
+
+
+class TestBadInput:
+    """One line on stderr, exit code 2, nothing left behind."""
+
+    def refused(self, cwd: Path, *arguments: object) -> str:
+        before = sorted(cwd.rglob("*"))
+        done = jouleshift(*arguments, cwd=cwd)
+        assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert done.stderr.startswith("jouleshift: ")
+        left = [path for path in sorted(cwd.rglob("*")) if path not in before and path.name != "runs"]
+        assert left == []
+        return done.stderr
+
+    def test_missing_path(self, tmp_path):
+        assert "nowhere" in self.refused(tmp_path, "search", "nowhere")
+
+    def test_folder_without_classes(self, tmp_path):
+        picture(tmp_path / "photos" / "cat.png")
+        assert "photos" in self.refused(tmp_path, "search", "photos")
+
+    def test_truncated_image_is_named(self, tmp_path):
+        for label in ("cats", "dogs"):
+            for number in range(12):
+                picture(tmp_path / "photos" / label / f"{number}.png", 20 * number)
+        broken = tmp_path / "photos" / "cats" / "7.png"
+        broken.write_bytes(broken.read_bytes()[:40])
+        message = self.refused(tmp_path, "search", "photos")
+        assert str(Path("cats", "7.png")) in message
+        assert "--on-corrupt skip" in message
+
+    def test_parquet_without_images(self, tmp_path):
+        pq.write_table(pa.table({"text": ["a", "b"], "label": [0, 1]}), tmp_path / "words.parquet")
+        message = self.refused(tmp_path, "search", "words.parquet")
+        assert "words.parquet" in message
+        assert "text" in message
+
+    def test_unknown_model(self, tmp_path):
+        assert "did you mean 'resnet20'?" in self.refused(tmp_path, "search", "digits", "--model", "resnet2")
+
+    def test_unknown_scheduler(self, tmp_path):
+        message = self.refused(tmp_path, "search", "digits", "--scheduler", "parego")
+        assert "parego-hyperband" in message
+
+    def test_typo_in_a_flag(self, tmp_path):
+        assert "--trials" in self.refused(tmp_path, "search", "digits", "--trails", "3")
+
+    def test_typo_in_a_yaml_key(self, tmp_path):
+        (tmp_path / "c.yaml").write_text("max_bugdet: 3\n")
+        message = self.refused(tmp_path, "search", "digits", "--config", "c.yaml")
+        assert "unknown setting 'max_bugdet' (did you mean 'max_budget'?)" in message
+
+    def test_broken_yaml_names_file_and_line(self, tmp_path):
+        (tmp_path / "c.yaml").write_text("seed: 1\ntrials: [1\n")
+        assert "c.yaml line 3" in self.refused(tmp_path, "search", "digits", "--config", "c.yaml")
+
+    @pytest.mark.parametrize("limits", ["[1, 4]", "[2, 9]", "12"])
+    def test_weight_bits_out_of_range(self, tmp_path, limits):
+        (tmp_path / "c.yaml").write_text(f"space: {{weight_bits: {limits}}}\n")
+        message = self.refused(tmp_path, "search", "digits", "--model", "tiny", "--config", "c.yaml")
+        assert "weight_bits" in message
+        assert "2" in message
+        assert "8" in message
+
+    def test_typo_in_the_space(self, tmp_path):
+        (tmp_path / "c.yaml").write_text("space: {weigth_bits: [2, 4]}\n")
+        message = self.refused(tmp_path, "search", "digits", "--model", "tiny", "--config", "c.yaml")
+        assert "did you mean 'weight_bits'?" in message
+
+    @pytest.mark.parametrize(
+        ("flag", "value"), [("--trials", "0"), ("--trials", "many"), ("--energy", "guessed"), ("--eta", "1")]
+    )
+    def test_value_out_of_range(self, tmp_path, flag, value):
+        message = self.refused(tmp_path, "search", "digits", flag, value)
+        assert flag.removeprefix("--") in message
+        assert value in message
+
+    def test_budgets_out_of_order(self, tmp_path):
+        message = self.refused(tmp_path, "search", "digits", "--min-budget", "9", "--max-budget", "3")
+        assert "min_budget 9 is above max_budget 3" in message
+
+    def test_output_that_cannot_be_written(self, tmp_path):
+        (tmp_path / "file").write_text("")
+        assert "file" in self.refused(tmp_path, "search", "digits", *FIVE, "--out", "file/run")
+
+    def test_output_folder_with_other_files(self, tmp_path):
+        picture(tmp_path / "photos" / "cat.png")
+        message = self.refused(tmp_path, "search", "digits", *FIVE, "--out", "photos", "--fresh")
+        assert "photos holds other files" in message
+        assert (tmp_path / "photos" / "cat.png").exists()
+
+    def test_status_and_report_of_no_run(self, tmp_path):
+        for command in ("status", "report"):
+            assert "nowhere is not a run" in self.refused(tmp_path, command, "nowhere")
+
+
+class TestSearch:
+    def test_it_prints_the_front_against_the_default_and_names_the_report(self, finished):
+        _, done = finished
+        assert "default" in done.stdout
+        assert "modelled" in done.stdout
+        assert "domina" in done.stdout
+        assert str(Path("run", "report.html")) in done.stdout
+
+    def test_the_run_directory_is_readable_without_the_package(self, finished):
+        run, _ = finished
+        rows = list(csv.DictReader(io.StringIO((run / "trials.csv").read_text())))
+        assert [row["trial"] for row in rows] == ["1", "2", "3", "4", "5"]
+        head = "trial,bracket,rung,budget,seed,status,error,accuracy,energy_j,energy_source,emissions_g"
+        assert (run / "trials.csv").read_text().startswith(head)
+        assert rows[0]["budget"] == "3"
+        assert rows[0]["shift_depth"] == str(json.loads((run / "env.json").read_text())["max_depth"])
+        assert {row["energy_source"] for row in rows if row["status"] == "done"} == {"modelled"}
+        for name in (
+            "config.yaml",
+            "env.json",
+            "trials.jsonl",
+            "front.csv",
+            "front.png",
+            "report.html",
+            "run.log",
+        ):
+            assert (run / name).exists(), name
+
+    def test_the_same_command_again_does_nothing_new(self, finished):
+        run, _ = finished
+        before = (run / store.JOURNAL).read_bytes()
+        done = jouleshift("search", "digits", *FIVE, "--out", "run", cwd=run.parent)
+        assert done.returncode == 0
+        assert "continuing, 5 of 5 trials done" in done.stdout
+        assert (run / store.JOURNAL).read_bytes() == before
+
+    def test_the_same_seed_gives_the_same_trials_and_files(self, finished, tmp_path):
+        run, _ = finished
+        jouleshift("search", "digits", *FIVE, "--out", "run", cwd=tmp_path)
+        assert trials(tmp_path / "run") == trials(run)
+
+        def without_times(path: Path) -> list[dict]:
+            rows = csv.DictReader(io.StringIO(path.read_text()))
+            return [{k: v for k, v in row.items() if not k.endswith("_s")} for row in rows]
+
+        for name in ("trials.csv", "front.csv"):
+            assert without_times(tmp_path / "run" / name) == without_times(run / name)
+        assert (tmp_path / "run" / "config.yaml").read_bytes() == (run / "config.yaml").read_bytes()
+
+    def test_a_changed_configuration_is_refused_with_the_difference_and_fresh_keeps_the_old_run(
+        self, finished, tmp_path
+    ):
+        jouleshift("search", "digits", *QUICK, "--trials", "2", "--out", "run", cwd=tmp_path)
+        changed = ("search", "digits", *QUICK, "--trials", "2", "--out", "run", "--seed", "7")
+        done = jouleshift(*changed, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "seed: 0 → 7" in done.stderr
+        assert "--fresh" in done.stderr
+        done = jouleshift(*changed, "--fresh", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert len(store.read_run(tmp_path / "run.1").trials) == 2
+        assert store.read_run(tmp_path / "run").config["seed"] == 7
+
+    def test_status_tells_what_is_done_and_the_front(self, finished):
+        run, _ = finished
+        done = jouleshift("status", run, cwd=run.parent)
+        assert done.returncode == 0, done.stderr
+        assert "5 of 5" in done.stdout
+
+    def test_report_redraws_emissions_for_another_region_without_a_run(self, finished):
+        run, _ = finished
+        done = jouleshift("report", run, "--region", "1000g", "--out", run / "elsewhere", cwd=run.parent)
+        assert done.returncode == 0, done.stderr
+        row = next(csv.DictReader(io.StringIO((run / "elsewhere" / "trials.csv").read_text())))
+        assert float(row["emissions_g"]) == pytest.approx(float(row["energy_j"]) / 3600, rel=1e-9)
+
+
+class TestInterruption:
+    @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
+    def test_stopped_at_any_moment_and_continued_equals_the_straight_run(self, finished, tmp_path, how):
+        command = [sys.executable, "-m", "jouleshift", "search", "digits", *FIVE, "--out", "run"]
+        journal = tmp_path / "run" / store.JOURNAL
+        for wanted in (1, 4, 7):
+            process = subprocess.Popen(
+                command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            )
+            deadline = time.monotonic() + 60
+            while process.poll() is None and time.monotonic() < deadline:
+                if journal.exists() and journal.read_bytes().count(b"\n") >= wanted:
+                    time.sleep(0.02 * wanted)
+                    process.send_signal(how)
+                    break
+                time.sleep(0.01)
+            _, stderr = process.communicate(timeout=60)
+            if how != signal.SIGKILL and process.returncode != 0:
+                assert process.returncode == 130, stderr
+                assert stderr.count("\n") == 1
+                assert "the same command continues" in stderr
+        done = jouleshift("search", "digits", *FIVE, "--out", "run", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert trials(tmp_path / "run") == trials(finished[0])
+        asked = [e.trial.id for e in store.read_events(journal)[0] if isinstance(e, store.Asked)]
+        answered = [e.trial_id for e in store.read_events(journal)[0] if isinstance(e, store.Finished)]
+        assert asked == answered == [1, 2, 3, 4, 5]
+
+    def test_more_trials_asked_for_later_equal_a_run_that_asked_at_once(self, finished, tmp_path):
+        for number in ("2", "5"):
+            done = jouleshift("search", "digits", *QUICK, "--trials", number, "--out", "run", cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+        assert trials(tmp_path / "run") == trials(finished[0])
+
+    def test_no_worker_survives_a_killed_search(self, tmp_path):
+        import psutil
+
+        command = [sys.executable, "-m", "jouleshift", "search", "digits", *FIVE, "--out", "run"]
+        process = subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        children: list[psutil.Process] = []
+        while not children:
+            children = psutil.Process(process.pid).children(recursive=True)
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        _, alive = psutil.wait_procs(children, timeout=20)
+        assert alive == []
+
+
+def test_a_trial_out_of_memory_fails_and_the_search_goes_on(tmp_path):
+    done = jouleshift(
+        "search", "digits", *QUICK, "--trials", "2", "--trial-memory-mb", "64", "--out", "run", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert [record.result.kind for record in store.read_run(tmp_path / "run").trials] == ["out-of-memory"] * 2
+    assert "no trial has succeeded" in done.stdout.lower()
+
+
+def test_doctor_reports_and_ends_well(tmp_path):
+    done = jouleshift("doctor", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for word in ("CPU", "CUDA", "torch", "smac"):
+        assert word in done.stdout

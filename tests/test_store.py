@@ -1,0 +1,149 @@
+import errno
+import json
+import multiprocessing
+import os
+import zlib
+from pathlib import Path
+
+import pytest
+
+from jouleshift import store
+from jouleshift.errors import BadInput
+from jouleshift.records import Failure, Trial
+from jouleshift.store import Asked, Finished, Journal
+from tests.toys import evaluation
+
+EVENTS = [
+    Asked(Trial(1, {"lr": 0.1 + 0.2, "name": 'quote " and ,"crc":" inside', "bits": 4}, 9, 0, bracket=-1)),
+    Finished(1, evaluation(1 / 3, 1e-7 / 3, epochs=2), 3.25),
+    Asked(Trial(2, {"lr": 1e-300, "name": "ünïcode\u2028", "bits": 2}, 3, 0, 1, 0, None)),
+    Finished(2, Failure("crashed", "line one\nline two"), 0.5),
+    Asked(Trial(3, {"lr": 0.5, "name": "x", "bits": 2}, 9, 0, 1, 1, parent=2)),
+]
+
+
+def write(directory: Path, events) -> Path:
+    with Journal(directory) as journal:
+        for event in events:
+            journal.append(event)
+    return directory / store.JOURNAL
+
+
+def test_events_come_back_exactly(tmp_path):
+    events, _, torn = store.read_events(write(tmp_path, EVENTS))
+    assert events == EVENTS
+    assert torn == 0
+
+
+def test_each_line_is_json_with_a_crc32_of_the_rest(tmp_path):
+    for line in write(tmp_path, EVENTS).read_text().splitlines():
+        crc = json.loads(line)["crc"]
+        rest = line[: line.rindex(',"crc"')] + "}"
+        assert crc == f"{zlib.crc32(rest.encode()):08x}"
+
+
+def test_a_journal_torn_at_any_byte_keeps_all_whole_lines_and_goes_on(tmp_path):
+    whole = write(tmp_path / "whole", EVENTS[:3]).read_bytes()
+    ends = [i + 1 for i, byte in enumerate(whole) if byte == ord("\n")]
+    for cut in range(len(whole) + 1):
+        directory = tmp_path / str(cut)
+        directory.mkdir()
+        (directory / store.JOURNAL).write_bytes(whole[:cut])
+        complete = sum(end <= cut for end in ends)
+        with Journal(directory) as journal:
+            assert journal.events == EVENTS[:complete]
+            assert journal.torn_bytes == cut - ([0, *ends][complete])
+            journal.append(EVENTS[3])
+        assert store.read_events(directory / store.JOURNAL)[0] == [*EVENTS[:complete], EVENTS[3]]
+
+
+def test_a_flipped_bit_in_the_last_line_is_a_torn_line_and_elsewhere_an_error_naming_it(tmp_path):
+    path = write(tmp_path, EVENTS)
+    lines = path.read_bytes().splitlines(keepends=True)
+
+    def flipped(line: bytes) -> bytes:
+        return line[:20] + bytes([line[20] ^ 1]) + line[21:]
+
+    path.write_bytes(b"".join([*lines[:-1], flipped(lines[-1])]))
+    assert store.read_events(path)[0] == EVENTS[:-1]
+    path.write_bytes(b"".join([lines[0], flipped(lines[1]), *lines[2:]]))
+    with pytest.raises(BadInput, match=r"trials\.jsonl line 2 is damaged"):
+        store.read_events(path)
+
+
+def test_records_pair_questions_with_answers(tmp_path):
+    first, second, third = store.records(EVENTS)
+    assert first.result == EVENTS[1].result
+    assert first.duration_s == 3.25
+    assert isinstance(second.result, Failure)
+    assert third.result is None
+
+
+def _hold(directory: Path, ready, done) -> None:
+    with Journal(directory):
+        ready.set()
+        done.wait()
+
+
+def test_a_second_writer_is_refused_with_the_name_of_the_first_and_a_killed_one_leaves_no_lock(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    ready, done = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(tmp_path, ready, done))
+    other.start()
+    assert ready.wait(30)
+    with pytest.raises(BadInput, match=f"process {other.pid} on "), Journal(tmp_path):
+        pass
+    assert store.read_events(tmp_path / store.JOURNAL)[0] == []
+    other.kill()
+    other.join()
+    with Journal(tmp_path) as journal:
+        journal.append(EVENTS[0])
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing_finished(tmp_path, monkeypatch):
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with Journal(tmp_path) as journal:
+        journal.append(EVENTS[0])
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(BadInput, match="No space left on device; finished trials are kept"):
+            journal.append(EVENTS[1])
+    monkeypatch.undo()
+    assert store.read_events(tmp_path / store.JOURNAL)[0][0] == EVENTS[0]
+
+
+def test_a_directory_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match=r"cannot write .*file"), Journal(tmp_path / "file" / "run"):
+        pass
+
+
+def test_atomic_write_leaves_the_old_file_when_it_fails(tmp_path, monkeypatch):
+    path = tmp_path / "config.yaml"
+    store.write_atomically(path, "old")
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+    with pytest.raises(BadInput):
+        store.write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_set_aside_keeps_every_earlier_run_and_touches_no_foreign_folder(tmp_path):
+    run = tmp_path / "run"
+    for expected in ("run.1", "run.2"):
+        write(run, EVENTS)
+        assert store.set_aside(run).name == expected
+    assert store.set_aside(run) is None
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_bytes(b"")
+    with pytest.raises(BadInput, match="holds other files"):
+        store.set_aside(tmp_path / "photos")
+
+
+def test_reading_what_is_no_run_names_the_runs_that_are_there(tmp_path):
+    write(tmp_path / "good", EVENTS)
+    (tmp_path / "good" / "config.yaml").write_text("seed: 0\n")
+    with pytest.raises(BadInput, match=r"bad is not a run directory.*runs here: .*good"):
+        store.read_run(tmp_path / "bad")
+    assert len(store.read_run(tmp_path / "good").trials) == 3

@@ -1,0 +1,136 @@
+"""Additions to plain training, each by itself."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from jouleshift.config import TrainConfig
+from jouleshift.data.batches import evaluation_batches, training_batches
+from jouleshift.train.loop import train, validate
+from jouleshift.train.recipe import Recipe, classification_loss, reestimate_batch_norm
+from tests.train.small_networks import network, same, state
+
+CONFIG = TrainConfig(batch_size=16, learning_rate=0.05)
+
+
+def run(data, recipe=None, epochs=2, config=CONFIG, model=None, **paths):
+    model = model or network()
+    return model, train(model, data, config, epochs=epochs, horizon=4, seed=1, recipe=recipe, **paths)
+
+
+def test_label_smoothing_by_hand():
+    logits, labels = torch.tensor([[2.0, 0.0, -1.0]]), torch.tensor([0])
+    log_p = F.log_softmax(logits, 1)[0]
+    expected = -(0.9 * log_p[0] + 0.1 * log_p.mean())
+    loss = classification_loss(Recipe(), 0.1, torch.zeros(1), logits, labels)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+class Fixed(nn.Module):
+    def __init__(self, logits):
+        super().__init__()
+        self.register_buffer("logits", torch.tensor(logits))
+
+    def forward(self, x):
+        return self.logits.expand(len(x), -1)
+
+
+def test_distillation_by_hand():
+    """α T² Σ q (log q − log p) with q, p softened by T, averaged over the batch (Hinton et al., 2015)."""
+    student = torch.tensor([[1.0, -1.0], [0.5, 0.25]])
+    recipe = Recipe(teacher=Fixed([[2.0, 1.0]]), teacher_weight=0.3, temperature=2.0)
+    labels = torch.tensor([0, 1])
+    loss = classification_loss(recipe, 0.0, torch.zeros(2, 1), student, labels)
+    q = torch.softmax(torch.tensor([1.0, 0.5]), 0)
+    p = torch.softmax(student / 2, 1)
+    divergence = sum((q * (q.log() - row.log())).sum() for row in p) / 2
+    cross_entropy = -(F.log_softmax(student, 1)[[0, 1], labels]).mean()
+    assert loss.item() == pytest.approx((0.7 * cross_entropy + 0.3 * 4 * divergence).item(), rel=1e-5)
+
+
+def test_a_teacher_pulls_the_student_and_is_not_changed(data):
+    teacher, _ = run(data, epochs=4)
+    before = state(teacher)
+    _, alone = run(data)
+    _, taught = run(data, Recipe(teacher=teacher, teacher_weight=0.9))
+    assert same(before, state(teacher))
+    assert taught.curve[-1].train_loss != alone.curve[-1].train_loss
+    assert teacher.training is False
+
+
+def test_a_penalty_shrinks_what_it_punishes(data):
+    def norm(model):
+        return 0.5 * (model[4].weight ** 2).sum()
+
+    plain, _ = run(data)
+    punished, _ = run(data, Recipe(penalty=norm))
+    assert norm(punished) < 0.5 * norm(plain)
+
+
+def test_the_penalty_is_not_part_of_the_reported_loss(data):
+    frozen = TrainConfig(batch_size=16, learning_rate=1e-30)
+    _, plain = run(data, config=frozen)
+    _, punished = run(data, Recipe(penalty=lambda model: model[4].weight.sum() * 0 + 1000), config=frozen)
+    assert punished.curve[0].train_loss == pytest.approx(plain.curve[0].train_loss)
+
+
+def drop_noise(model, epoch):
+    """A hook that follows from the epoch alone: dropout grows."""
+    model[9].p = 0.1 * epoch
+
+
+def test_the_epoch_hook_runs_before_each_epoch_and_continuation_stays_exact(data, tmp_path):
+    calls = []
+
+    def hook(model, epoch):
+        calls.append(epoch)
+        drop_noise(model, epoch)
+
+    recipe = Recipe(before_epoch=hook)
+    straight, _ = run(data, recipe, epochs=3)
+    assert calls == [1, 2, 3]
+    run(data, recipe, epochs=1, checkpoint_out=tmp_path / "x.pt")
+    continued, result = run(data, recipe, epochs=3, checkpoint_in=tmp_path / "x.pt")
+    assert result.trained_epochs == 2
+    assert same(state(straight), state(continued))
+
+
+def test_reestimated_statistics_are_the_average_over_batches(data):
+    model = nn.Sequential(nn.BatchNorm2d(1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 2))
+    batches = list(training_batches(data.train, 16, None, seed=0, epoch=1))
+    reestimate_batch_norm(model, batches)
+    means = torch.stack([images.mean() for images, _ in batches])
+    variances = torch.stack([images.var() for images, _ in batches])
+    assert model[0].running_mean.item() == pytest.approx(means.mean().item(), abs=1e-6)
+    assert model[0].running_var.item() == pytest.approx(variances.mean().item(), rel=1e-5)
+    assert model[0].momentum == 0.1
+
+
+def test_reestimation_leaves_the_checkpoint_and_the_curve_alone(data, tmp_path):
+    plain, without = run(data, epochs=3)
+    recipe = Recipe(reestimate_batches=3)
+    model, result = run(data, recipe, epochs=3)
+    assert [p.val_loss for p in result.curve] == [p.val_loss for p in without.curve]
+    assert not same(state(plain), state(model))
+    assert (result.val_loss, result.error) == validate(model, evaluation_batches(data.val))
+    assert result.val_loss != without.val_loss
+    run(data, recipe, epochs=1, checkpoint_out=tmp_path / "x.pt")
+    continued, again = run(data, recipe, epochs=3, checkpoint_in=tmp_path / "x.pt")
+    assert same(state(model), state(continued))
+    assert again.val_loss == result.val_loss
+
+
+def test_reestimation_without_batch_norm_does_nothing(data):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+    before = state(model)
+    reestimate_batch_norm(model, evaluation_batches(data.train))
+    assert same(before, state(model))
+
+
+def test_bfloat16_trains(data):
+    _, result = run(data, Recipe(precision="bf16"), epochs=4)
+    assert math.isfinite(result.val_loss)
+    assert result.error < 0.5
