@@ -88,7 +88,9 @@ class TestBadInput:
         assert "text" in message
 
     def test_unknown_model(self, tmp_path):
-        assert "did you mean 'resnet20'?" in self.refused(tmp_path, "search", "digits", "--model", "resnet2")
+        assert "did you mean 'resnet20'?" in self.refused(
+            tmp_path, "search", "digits", "--model", "resnet-20"
+        )
 
     def test_unknown_scheduler(self, tmp_path):
         message = self.refused(tmp_path, "search", "digits", "--scheduler", "parego")
@@ -288,3 +290,26 @@ def test_doctor_reports_and_ends_well(tmp_path):
     assert done.returncode == 0, done.stderr
     for word in ("CPU", "CUDA", "torch", "smac"):
         assert word in done.stdout
+
+
+def test_a_space_narrowed_by_a_flag_is_all_that_is_searched_and_ends_when_it_is_exhausted(tmp_path):
+    space = "{weight_bits: [3, 4], optimizer: Adam, shift_type: Q, rounding: deterministic, shift_depth: 2, "
+    space += "batch_size: 64, learning_rate: 0.01, momentum: 0.9, weight_decay: 1e-4, "
+    space += "activation_integer_bits: 4, activation_fraction_bits: 4}"
+    command = (
+        "search",
+        "digits",
+        *QUICK,
+        "--trials",
+        "9",
+        "--scheduler",
+        "random",
+        "--space",
+        space,
+        "--out",
+        "run",
+    )
+    done = jouleshift(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "no further configuration" in done.stdout
+    assert [r.trial.config["weight_bits"] for r in store.read_run(tmp_path / "run").trials] == [4, 3]

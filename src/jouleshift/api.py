@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from jouleshift import environment, store
 from jouleshift.config import StudyConfig, load_yaml
 from jouleshift.errors import BadInput, Bug
 from jouleshift.hpo.study import Progress, run_study
-from jouleshift.records import Run, Trial, TrialRecord
+from jouleshift.records import Evaluation, Run, Trial, TrialRecord
 
 BUILT_IN_DATA = ("digits", "cifar10", "caltech101")
 
@@ -134,9 +134,10 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
             notes = _write_head(study, out, workers.facts, torn_bytes=journal.torn_bytes)
             finished = sum(record.result is not None for record in journal.records)
             watcher.started(study, finished, notes)
-            run_study(
-                scheduler, workers, journal, study.trials, watcher.progress, _checkpoint_keeper(study, out)
-            )
+            keeper = _CheckpointKeeper(out / store.CHECKPOINTS, study.max_budget)
+            for record in journal.records:
+                keeper(record)
+            run_study(scheduler, workers, journal, study.trials, watcher.progress, keeper)
 
 
 @contextmanager
@@ -179,15 +180,27 @@ def _write_head(study: StudyConfig, out: Path, facts: Mapping[str, Any], *, torn
     return notes
 
 
-def _checkpoint_keeper(study: StudyConfig, out: Path) -> Callable[[tuple[TrialRecord, ...]], None]:
-    """Drop the checkpoints that no promotion and no front point needs any more."""
-    from jouleshift.analysis.pareto import front_of
+class _CheckpointKeeper:
+    """Drops checkpoints that no promotion and no front point needs any more, one finished trial a call."""
 
-    def keep(records: tuple[TrialRecord, ...]) -> None:
-        superseded = {r.trial.parent for r in records if r.result is not None}
-        full = [r for r in records if r.result is not None and r.trial.budget >= study.max_budget]
-        wanted = {r.trial.id for r in front_of(full)}
-        for trial_id in superseded | {r.trial.id for r in full if r.trial.id not in wanted}:
-            (out / store.CHECKPOINTS / f"{trial_id}.pt").unlink(missing_ok=True)
+    def __init__(self, folder: Path, full_budget: int) -> None:
+        self._folder = folder
+        self._full_budget = full_budget
+        self._front: tuple[TrialRecord, ...] = ()
 
-    return keep
+    def __call__(self, record: TrialRecord) -> None:
+        from jouleshift.analysis.pareto import front_of
+
+        if record.trial.parent is not None:
+            self._drop(record.trial.parent)
+        if record.trial.budget < self._full_budget or not isinstance(record.result, Evaluation):
+            return
+        candidates = (*self._front, record)
+        self._front = front_of(candidates)
+        kept = {member.trial.id for member in self._front}
+        for candidate in candidates:
+            if candidate.trial.id not in kept:
+                self._drop(candidate.trial.id)
+
+    def _drop(self, trial_id: int) -> None:
+        (self._folder / f"{trial_id}.pt").unlink(missing_ok=True)

@@ -26,6 +26,7 @@ app = App(
     name="jouleshift",
     help="Find the Pareto front of deep shift networks between accuracy and energy.",
     version=__version__,
+    suppress_keyboard_interrupt=False,
 )
 
 DEMO: dict[str, Any] = {
@@ -141,6 +142,8 @@ def _search(data: str | None, *, config: Path | None = None, fresh: bool, **sett
     with SearchDisplay(console) as display:
         result = run_search(data, config=config, fresh=fresh, watcher=display, **settings)
     _show(result.run, result.run.config["region"], console)
+    if len(result.run.trials) < result.run.config["trials"]:
+        console.print("The search ended early: the space holds no further configuration.")
     console.print(f"report: {result.report}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from jouleshift.errors import BadInput, nearest
 
@@ -132,6 +132,17 @@ class StudyConfig(_Config):
         Mapping[str, Any],
         Field(description="hyperparameters narrowed or fixed, e.g. {weight_bits: [2, 4], optimizer: SGD}"),
     ] = Field(default_factory=dict)
+
+    @field_validator("space", mode="before")
+    @classmethod
+    def _space_from_a_flag(cls, value: Any) -> Any:
+        """A flag gives the mapping as YAML text."""
+        import yaml
+
+        try:
+            return yaml.safe_load(value) if isinstance(value, str) else value
+        except yaml.YAMLError:
+            return value
 
     @classmethod
     def layered(cls, *layers: Mapping[str, Any]) -> Self:

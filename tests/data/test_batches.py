@@ -141,6 +141,14 @@ def test_digits_are_cropped_by_a_pixel_and_not_mirrored():
     assert augmentation_for(load("digits", seed=0)) == Augmentation(padding=1, mirror=False)
 
 
+@pytest.mark.parametrize("side", [1, 2, 3, 8, 64])
+def test_images_of_any_size_can_be_cropped(side):
+    part = ImageSet(torch.zeros(4, 1, side, side + 1, dtype=torch.uint8), torch.tensor([0, 0, 1, 1]))
+    prepared = prepare(Splits(part, part, None, ("cat", "dog"), "x"))
+    for images, _ in training_batches(prepared.train, 2, prepared.augmentation, seed=0, epoch=1):
+        assert images.shape == (2, 1, side, side + 1)
+
+
 def test_streams_of_one_seed_differ_and_are_fixed():
     seeds = {derived_seed(s, name, e) for s in range(5) for name in ("a", "b") for e in range(5)}
     assert len(seeds) == 50

@@ -181,3 +181,19 @@ def test_shards_that_disagree(tmp_path):
     write(tmp_path / "train-0001.parquet", range(20), halves(20))
     write(tmp_path / "train-0002.parquet", range(20), halves(20), columns=("img", "target"))
     assert "has no column 'label'" in refusal(tmp_path)
+
+
+def test_a_damaged_page_is_named_not_a_crash(tmp_path):
+    file = write(tmp_path / "x.parquet", range(40), halves(40))
+    whole = file.read_bytes()
+    refused = 0
+    for at in range(8, len(whole) - 300, 41):
+        content = bytearray(whole)
+        content[at : at + 8] = b"\xff" * 8
+        file.write_bytes(content)
+        try:
+            load(str(file), seed=0)
+        except BadInput as error:
+            refused += 1
+            assert "x.parquet" in str(error)
+    assert refused > 10

@@ -194,6 +194,17 @@ def test_missing_path(tmp_path):
     assert "no data at" in refusal(tmp_path / "nowhere")
 
 
+def test_no_name_at_all():
+    assert "data is empty" in refusal("")
+
+
+def test_pipes_are_passed_over_and_broken_links_named(photos):
+    os.mkfifo(photos / "cat" / "pipe")
+    assert len(load(str(photos), seed=0).train) > 0
+    (photos / "cat" / "gone.png").symlink_to(photos / "nowhere.png")
+    assert "gone.png" in refusal(photos)
+
+
 def test_misspelt_name():
     assert "did you mean 'digits'" in refusal("digit")
 

@@ -1,7 +1,6 @@
 """The contract of sensors on each of them, and the ways in which a counter deceives."""
 
 import pytest
-from boards import SimulatedBoard
 
 from jouleshift.energy import counters
 from jouleshift.energy.counters import (
@@ -15,6 +14,7 @@ from jouleshift.energy.counters import (
     detect,
 )
 from jouleshift.energy.replay import ReplaySensor, VirtualClock, record
+from tests.energy.boards import SimulatedBoard
 
 
 class FakeRapl:

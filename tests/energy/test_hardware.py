@@ -206,12 +206,70 @@ def test_one_bit_more_never_saves(weight_bits, integer_bits, fraction_bits, kind
 # Profiles.
 
 
-@pytest.mark.parametrize("name", profile_names())
-def test_every_profile_loads_and_orders_shift_below_float(name):
-    profile = load_profile(name)
-    assert profile.name == name
+@pytest.mark.parametrize(
+    ("name", "verdict"),
+    [
+        ("asic-45nm", "shift < int8 < float"),
+        ("fpga-zc706", "shift < int8 < float"),
+        ("cortex-m0", "shift = int8 < float"),
+        ("cortex-m0-small", "shift < int8 < float"),
+        ("cortex-m4", "shift = int8 < float"),
+    ],
+)
+def test_where_shifts_pay(name, verdict):
+    """A fully shifted ResNet20 (PS, 4 bits, activations 3 + 5) against int8 and float on each target."""
     workload = trace(ResNet20(small()), images())
-    assert model_energy(workload, profile).energy_j < model_energy(workload.as_float(), profile).energy_j
+    profile = load_profile(name)
+    shift, int8, floating = (
+        model_energy(w, profile) for w in (workload, workload.as_integer(8), workload.as_float())
+    )
+    equal = shift.energy_j == pytest.approx(int8.energy_j, rel=0.01)
+    assert equal or shift.energy_j < int8.energy_j
+    assert int8.energy_j < floating.energy_j
+    assert verdict == f"shift {'=' if equal else '<'} int8 < float"
+    assert ("shifts-multiplied" in shift.flags) == equal
+
+
+def test_every_profile_is_in_the_verdicts():
+    assert profile_names() == ["asic-45nm", "cortex-m0", "cortex-m0-small", "cortex-m4", "fpga-zc706"]
+
+
+@pytest.mark.parametrize("name", profile_names())
+@pytest.mark.parametrize("setting", ["weight_bits", "act_integer_bits", "act_fraction_bits"])
+def test_no_profile_rewards_more_bits(name, setting):
+    """On processors costs move in steps of words, so more bits may be free, but never a gain."""
+    profile = load_profile(name)
+    net = {bits: FakeShiftConv2d(16, 8, 3, config=small(**{setting: bits})) for bits in range(2, 9)}
+    series = [model_energy(trace(net[bits], images(8, 16)), profile).energy_j for bits in net]
+    assert series == sorted(series)
+
+
+def test_a_shift_layer_on_a_processor_by_hand():
+    """Cortex-M0 with the small multiplier, 930 pJ a cycle: PS 4 bits, 3 + 5, 64 → 2 channels, 1 × 1, 2 × 2.
+
+    Sums of 8 + 6 + 6 = 20 bits fit a word. A product: load the activation 2, an eighth of a word of weights
+    0.25, unpack 3, shift 1, sign 2, add 1, loop 1.
+    """
+    net = FakeShiftConv2d(64, 2, 1, bias=False, config=small(kind="PS"))
+    causes = model_energy(trace(net, images(2, 64)), load_profile("cortex-m0-small")).causes_j
+    macs, cycle = 2 * 4 * 64, 930 * PICO
+    assert causes["shifts"] == pytest.approx(macs * 3 * cycle)
+    assert causes["adds"] == pytest.approx(macs * 2 * cycle)
+    assert causes["multiplications"] == 0
+    assert causes["weight_memory"] == pytest.approx(macs * 3.25 * cycle)
+    assert causes["activation_memory"] == pytest.approx((macs * 2 + 8 * 2) * cycle)
+    assert causes["requantisation"] == pytest.approx(8 * 1 * cycle)
+
+
+def test_an_int8_layer_on_a_processor_by_hand():
+    """The same in int8 on a Cortex-M4: SMLAD 0.5, loop 0.2, and loads shared by two sums: 0.25 + 0.375."""
+    workload = trace(nn.Conv2d(64, 2, 1, bias=False), images(2, 64)).as_integer(8)
+    causes = model_energy(workload, load_profile("cortex-m4")).causes_j
+    macs, cycle = 2 * 4 * 64, 174 * PICO
+    assert causes["multiplications"] == pytest.approx(macs * 0.5 * cycle)
+    assert causes["adds"] == pytest.approx(macs * 0.2 * cycle)
+    assert causes["weight_memory"] == pytest.approx(macs * (8 / 32 + 0.5) / 2 * cycle)
+    assert causes["activation_memory"] == pytest.approx((macs / 2 / 2 + 8) * cycle)
 
 
 def test_a_wrong_name_gets_the_nearest():

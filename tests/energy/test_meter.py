@@ -4,12 +4,12 @@ from dataclasses import replace
 from statistics import NormalDist, fmean
 
 import pytest
-from boards import SimulatedBoard
 
 from jouleshift.energy.compare import compare
 from jouleshift.energy.counters import Sample
 from jouleshift.energy.meter import DEFAULT_POWER_W, EnergyMeter, Protocol, interval95
 from jouleshift.energy.replay import ReplaySensor, VirtualClock
+from tests.energy.boards import SimulatedBoard
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """What is counted, against counts made by hand."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,8 +9,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from jouleshift.config import ShiftConfig
+from jouleshift.conversion import convert
 from jouleshift.energy.work import Workload, nominal_span
 from jouleshift.energy.workload import trace
+from jouleshift.models.registry import create
+from jouleshift.nn.layers import ShiftConvTranspose2d, ShiftLinear
+from jouleshift.quant.power_of_two import grid
 from tests.energy.energy_networks import FakeShiftConv2d, FakeShiftLinear, ResNet20, images
 
 PS4 = ShiftConfig(kind="PS", weight_bits=4, act_integer_bits=3, act_fraction_bits=5)
@@ -56,13 +61,6 @@ def test_a_shift_layer_is_one_layer_with_the_format_of_its_configuration():
     assert (layer.weight_bits, layer.activation_bits, layer.exponent_span) == (4, 8, 6)
     # 27 products: 8 bits + a span of 6 + 5 bits of carry (2^4 < 27 <= 2^5)
     assert layer.accumulator_bits == 8 + 6 + 5
-
-
-@pytest.mark.parametrize("bits", range(2, 9))
-def test_nominal_spans_are_those_of_deepshift(bits):
-    """Q uses all codes of the exponent field, PS one fewer (its zero)."""
-    assert nominal_span("Q", bits) == 2 ** (bits - 1) - 1
-    assert nominal_span("PS", bits) == 2 ** (bits - 1) - 2
 
 
 def test_a_batch_norm_behind_a_layer_is_folded_into_it():
@@ -213,3 +211,51 @@ def test_baselines_keep_the_work_and_change_the_precision():
 def test_weight_bytes_pack_shift_weights():
     net = FakeShiftLinear(64, 10, config=PS4)
     assert trace(net, torch.rand(1, 64)).weight_bytes == (64 * 10 * 4 + 10 * 32) // 8
+
+
+@pytest.mark.parametrize("depth", [0, 7, 20, None])
+def test_real_shift_layers_count_like_the_stand_ins(depth):
+    config = PS4.model_copy(update={"depth": depth})
+    real = trace(convert(create("resnet20", 10), config), images())
+    fake = trace(ResNet20(PS4, depth), images())
+    assert [strip(layer) for layer in real.layers] == [strip(layer) for layer in fake.layers]
+    assert real.weight_bytes == fake.weight_bytes
+
+
+def strip(layer):
+    """A layer without its name."""
+    return replace(layer, name="")
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+@pytest.mark.parametrize("kind", ["Q", "PS"])
+def test_the_nominal_span_is_that_of_the_grid_as_far_as_float32_can_see(kind, bits):
+    assert nominal_span(kind, bits) == min(-grid(kind, bits).lowest, 24)
+
+
+def test_a_weight_beyond_the_significand_is_lost_in_training():
+    """The reason for 24: next to a weight of 1, one of 2^-25 changes no float32 sum."""
+    assert torch.tensor(1.0) + torch.tensor(2.0**-25) == 1.0
+    assert torch.tensor(1.0) + torch.tensor(2.0**-23) != 1.0
+
+
+def test_the_used_span_is_that_of_the_widest_channel():
+    """Channel 0 spans 2^0 … 2^-3, channel 1 only 2^-5: the offset between channels is no span."""
+    layer = ShiftLinear.from_float(nn.Linear(4, 2), PS4.model_copy(update={"kind": "Q", "weight_bits": 5}))
+    with torch.no_grad():
+        layer.latent.weight.copy_(torch.tensor([[1.0, -0.5, 0.25, 0.125], [2**-5] * 4]))
+    (nominal,) = trace(layer, torch.rand(1, 4)).layers
+    (used,) = trace(layer, torch.rand(1, 4), used_span=True).layers
+    assert nominal.exponent_span == 15
+    assert used.exponent_span == 3
+    assert used.accumulator_bits == 8 + 3 + 2
+
+
+def test_a_transposed_shift_convolution_counts_like_a_float_one():
+    """Each of 3 × 16 × 16 inputs meets 4 filters of 2 × 2; the channels are those of the output."""
+    conv = nn.ConvTranspose2d(3, 4, 2, stride=2, bias=False)
+    (layer,) = trace(ShiftConvTranspose2d.from_float(conv, PS4), images(16), used_span=True).layers
+    (plain,) = trace(conv, images(16)).layers
+    assert layer.is_shift
+    assert (layer.macs, layer.fan_in, layer.weights) == (plain.macs, plain.fan_in, plain.weights)
+    assert 0 <= layer.exponent_span <= 6

@@ -66,6 +66,16 @@ def test_more_trials_continue_and_fewer_change_nothing(tmp_path):
     assert straight(tmp_path / "a", 3) == straight(tmp_path / "b", 12)
 
 
+def test_an_exhausted_space_ends_the_study(tmp_path):
+    class Finite(Counting):
+        def _propose(self):
+            return super()._propose() if self._next < 3 else None
+
+    with Journal(tmp_path) as journal:
+        run_study(Finite(), Serial(evaluate), journal, 10)
+        assert len(journal.records) == 4
+
+
 def test_a_scheduler_that_proposes_something_else_is_refused(tmp_path):
     straight(tmp_path, 5)
 

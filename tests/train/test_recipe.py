@@ -10,7 +10,7 @@ from torch import nn
 from jouleshift.config import TrainConfig
 from jouleshift.data.batches import evaluation_batches, training_batches
 from jouleshift.train.loop import train, validate
-from jouleshift.train.recipe import Recipe, classification_loss, reestimate_batch_norm
+from jouleshift.train.recipe import Recipe, classification_loss, computes_in_bf16, reestimate_batch_norm
 from tests.train.small_networks import network, same, state
 
 CONFIG = TrainConfig(batch_size=16, learning_rate=0.05)
@@ -128,6 +128,26 @@ def test_reestimation_without_batch_norm_does_nothing(data):
     before = state(model)
     reestimate_batch_norm(model, evaluation_batches(data.train))
     assert same(before, state(model))
+
+
+def test_auto_precision_is_bfloat16_where_it_is_native(data, monkeypatch):
+    import jouleshift.train.recipe as recipes
+
+    outcomes = {}
+    for native in (True, False):
+        monkeypatch.setattr(recipes, "computes_in_bf16", lambda device, native=native: native)
+        _, result = run(data, Recipe(precision="auto"))
+        outcomes[native] = [p.train_loss for p in result.curve]
+    assert outcomes[True] == [p.train_loss for p in run(data, Recipe(precision="bf16"))[1].curve]
+    assert outcomes[False] == [p.train_loss for p in run(data)[1].curve]
+    assert outcomes[True] != outcomes[False]
+
+
+def test_bfloat16_is_not_native_to_what_pytorch_says_lacks_it(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
+    assert not computes_in_bf16(torch.device("cuda"))
+    assert not computes_in_bf16(torch.device("mps"))
+    assert computes_in_bf16(torch.device("cpu")) in (True, False)
 
 
 def test_bfloat16_trains(data):

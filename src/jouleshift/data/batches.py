@@ -83,7 +83,7 @@ def prepare(splits: Splits, device: torch.device | str = "cpu") -> Prepared:
 def augmentation_for(splits: Splits) -> Augmentation:
     """Crop by an eighth of the shorter side; mirror where a mirrored image keeps its class."""
     side = min(splits.train.images.shape[2:])
-    return Augmentation(padding=max(1, side // 8), mirror=splits.mirrorable)
+    return Augmentation(padding=min(max(1, side // 8), side - 1), mirror=splits.mirrorable)
 
 
 def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:

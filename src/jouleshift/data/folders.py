@@ -100,7 +100,7 @@ def _annotated(folder: Path, classes: Sequence[str]) -> Listing:
     """TinyImageNet's val folder: a line "file, class, box" a picture, separated by tabs."""
     paths: list[Path] = []
     labels: list[int] = []
-    lines = (folder / _ANNOTATIONS).read_text(encoding="utf-8").splitlines()
+    lines = (folder / _ANNOTATIONS).read_text(encoding="utf-8", errors="replace").splitlines()
     for number, line in enumerate(lines, start=1):
         fields = line.split("\t")
         if len(fields) < 2 or fields[1] not in classes:
@@ -118,7 +118,8 @@ def _lemmas(root: Path, classes: Sequence[str]) -> tuple[str, ...]:
     words = root / "words.txt"
     if not words.is_file():
         return tuple(classes)
-    pairs = [line.split("\t", 1) for line in words.read_text(encoding="utf-8").splitlines() if "\t" in line]
+    lines = words.read_text(encoding="utf-8", errors="replace").splitlines()
+    pairs = [line.split("\t", 1) for line in lines if "\t" in line]
     first = {wnid: text.split(",")[0].strip() for wnid, text in pairs}
     names = [first.get(wnid, wnid) for wnid in classes]
     return tuple(n if names.count(n) == 1 else wnid for n, wnid in zip(names, classes, strict=True))
@@ -139,7 +140,7 @@ def _files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
             continue
         if entry.is_dir():
             yield from _files(entry, seen)
-        else:
+        elif entry.is_file() or entry.is_symlink():  # no pipes or sockets; a broken link is worth naming
             yield entry
 
 

@@ -13,6 +13,7 @@ name with `test` and `val` are found without being asked for.
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -103,6 +104,15 @@ def _open(path: Path) -> pq.ParquetFile:
     return file
 
 
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what a damaged page of a file raises into bad input."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise BadInput(f"{path} is damaged: {error}") from None
+
+
 def _columns(file: pq.ParquetFile, path: Path) -> _Columns:
     schema = file.schema_arrow
     features = _features(schema)
@@ -160,7 +170,8 @@ def _labels(files: Sequence[pq.ParquetFile], paths: Sequence[Path], columns: _Co
         missing = {columns.image, columns.label} - set(file.schema_arrow.names)
         if missing:
             raise BadInput(f"{path} has no column {min(missing)!r}, unlike the training file")
-        column = file.read(columns=[columns.label])[columns.label]
+        with _readable(path):
+            column = file.read(columns=[columns.label])[columns.label]
         if column.null_count:
             row = column.to_pylist().index(None)
             raise BadInput(f"{path} row {row}: no label in column {columns.label!r}")
@@ -197,9 +208,9 @@ def _listing(
     starts = np.cumsum([0] + [file.metadata.num_rows for file in files])
 
     def items(indices: Indices) -> Iterator[Item]:
-        for file, (start, end) in zip(files, pairwise(starts), strict=True):
+        for file, path, (start, end) in zip(files, paths, pairwise(starts), strict=True):
             wanted = indices[(indices >= start) & (indices < end)] - start
-            yield from _encoded(file, columns.image, wanted)
+            yield from _encoded(file, path, columns.image, wanted)
 
     def describe(i: int) -> str:
         at = int(np.searchsorted(starts, i, side="right")) - 1
@@ -208,14 +219,15 @@ def _listing(
     return Listing(labels, items, describe)
 
 
-def _encoded(file: pq.ParquetFile, column: str, wanted: Indices) -> Iterator[bytes]:
+def _encoded(file: pq.ParquetFile, path: Path, column: str, wanted: Indices) -> Iterator[bytes]:
     """The encoded images in the wanted rows (ascending), reading only row groups that have any."""
     start = 0
     for group in range(file.num_row_groups):
         end = start + file.metadata.row_group(group).num_rows
         rows = wanted[(wanted >= start) & (wanted < end)] - start
         if len(rows):
-            chosen = file.read_row_group(group, columns=[column])[column].take(pa.array(rows))
+            with _readable(path):
+                chosen = file.read_row_group(group, columns=[column])[column].take(pa.array(rows))
             for value in chosen:
                 image = value.as_py()
                 yield (image.get("bytes") if isinstance(image, dict) else image) or b""

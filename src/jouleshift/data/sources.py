@@ -113,6 +113,8 @@ def _find(data: str) -> Listings:
 
     if data in NAMED:
         return NAMED[data]()
+    if not data:
+        raise BadInput("data is empty: expected a name, an image folder or a Parquet file")
     path = Path(data).expanduser()
     try:
         if path.is_dir():

@@ -11,13 +11,17 @@ that CodeCarbon carries as files (no network is used), each with its year and so
     world                 the average of the world's electricity                   IEA
     120g                  a figure of the user's own, in g/kWh
 
-They are not all of one kind: a country's figure covers the life cycle, a state's or province's only what the
-chimneys emit. Compare like with like.
+They are not all of one kind: a country's figure covers the life cycle, a state's or province's only what
+the chimneys emit. Compare like with like. What a data centre draws beside its computers, for cooling and
+losses, is a factor on top, its power usage effectiveness (`with_pue`). How the figure moves through a day,
+and when to run, is in `schedule.py`.
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,6 +53,14 @@ def intensity(region: str) -> CarbonIntensity:
     if "did you mean" not in hint:
         hint = " (give an ISO code such as DEU, a state such as US-CA, 'world', or a figure such as 120g)"
     raise BadInput(f"region {region!r}: no carbon intensity known{hint}")
+
+
+def with_pue(intensity: CarbonIntensity, pue: float) -> CarbonIntensity:
+    """The intensity of what computers use in a data centre of power usage effectiveness `pue`, 1 or more."""
+    if not 1 <= pue < math.inf:
+        raise BadInput(f"pue {pue!r}: power usage effectiveness is 1 or more (mostly 1.1 to 1.6)")
+    origin = f"{intensity.origin}, times a PUE of {pue:g}"
+    return replace(intensity, grams_per_kwh=intensity.grams_per_kwh * pue, origin=origin)
 
 
 def country_code(region: str) -> str | None:

@@ -27,6 +27,7 @@ from typing import Any
 
 from jouleshift.energy.carbon import country_code, country_names
 from jouleshift.energy.devices import settle
+from jouleshift.energy.vendors import import_quietly
 from jouleshift.errors import BadInput, nearest
 from jouleshift.records import EnergyReading
 
@@ -142,8 +143,7 @@ def _version() -> str:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep CodeCarbon's logger silent: it writes to stderr on its own handler."""
-    import codecarbon.external.logger  # noqa: F401 - sets the level when imported, so it comes first
-
+    import_quietly("codecarbon")  # sets the level when imported, so it comes first
     log = logging.getLogger("codecarbon")
     level = log.level
     log.setLevel(logging.CRITICAL)

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from jouleshift.energy.sensors import POWERCAP, rapl_counters
+from jouleshift.energy.vendors import import_quietly
 
 
 class Clock(Protocol):
@@ -196,6 +197,7 @@ class ZeusSensor(Sensor):
 
 def _zeus_devices() -> tuple[Any, Any]:
     """Zeus's GPU and chip managers, None for what this machine lacks."""
+    import_quietly("zeus.device")
     from zeus.device import get_gpus, get_soc
     from zeus.device.gpu.common import ZeusGPUInitError
     from zeus.device.soc.common import ZeusSoCInitError

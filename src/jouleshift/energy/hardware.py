@@ -9,16 +9,11 @@ A profile (`profile.py`) says what a shift, an addition, a multiplication and a 
     requantising   per output: one addition (bias, rounding) at the accumulator's width, and one
                    multiplication where a batch norm left a multiplier; one float addition where a format
                    changes or a float layer has a bias
-    weights        each read once, at its bits
-    activations    each tensor written once and read once by each reader, at its bits
+    memory         weights and activations, at their bits, as often as the kind of target fetches them
 
 A model of operations alone would not see the weight bits, and would flatter shifts: an 8-bit multiplication
 costs 0.2 pJ against 0.024 pJ for a shift, but the addition behind either costs about as much again, and
 memory comes on top.
-
-Memories. Weights stay resident between inferences, so all of a network's weights must be held at a time; of
-its activations, the most that are alive together. Each kind gets the smallest memory that holds it. Of what
-the largest on-chip memory cannot hold, only the rest comes from the unbounded one and pays its price.
 """
 
 from collections.abc import Mapping
@@ -27,16 +22,23 @@ from functools import cached_property
 from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
+
+from pydantic import ValidationError
 
 from jouleshift.config import load_yaml
-from jouleshift.energy.profile import Profile, parse_profile
-from jouleshift.energy.work import WEIGHTED, LayerWork, Workload
+from jouleshift.energy.circuit import CircuitProfile
+from jouleshift.energy.processor import ProcessorProfile
+from jouleshift.energy.profile import MacCost, Profile
+from jouleshift.energy.work import FLOAT_BITS, WEIGHTED, LayerWork, Workload
 from jouleshift.errors import BadInput, nearest
 from jouleshift.records import EnergyReading
 
 Cause = Literal["shifts", "adds", "multiplications", "weight_memory", "activation_memory", "requantisation"]
 CAUSES: tuple[Cause, ...] = get_args(Cause)
+
+MULTIPLIED = "shifts-multiplied"
+"""Flag of a target that runs shift layers with multiplications, because they are cheaper there."""
 
 _JOULES_PER_PICOJOULE = 1e-12
 
@@ -86,17 +88,21 @@ def load_profile(name_or_path: str | Path) -> Profile:
     text = str(name_or_path)
     if text in profile_names():
         with as_file(_profiles() / f"{text}.yaml") as path:
-            return parse_profile(load_yaml(path), text)
+            return _parse(load_yaml(path), text)
     path = Path(text)
     if path.suffix in (".yaml", ".yml"):
-        return parse_profile(load_yaml(path), text)
+        return _parse(load_yaml(path), text)
     raise BadInput(f"unknown hardware profile {text!r}{nearest(text, profile_names())}; or give a .yaml file")
 
 
 def model_energy(workload: Workload, profile: Profile) -> EnergyBreakdown:
     """Joules of one inference of `workload` on `profile`, by layer and by cause."""
     layers: dict[str, dict[Cause, float]] = {}
-    for layer in workload.layers:
+    flags = {"uncounted-operations"} if workload.uncounted else set[str]()
+    for traced in workload.layers:
+        layer = profile.as_run(traced)
+        if layer.arithmetic != traced.arithmetic:
+            flags.add(MULTIPLIED)
         picojoules = _operations_pj(layer, profile)
         picojoules["weight_memory"] = profile.weight_memory_pj(layer, workload.held_bits)
         picojoules["activation_memory"] = profile.activation_memory_pj(layer, workload.live_bits)
@@ -104,7 +110,7 @@ def model_energy(workload: Workload, profile: Profile) -> EnergyBreakdown:
         total = layers.setdefault(layer.name, dict.fromkeys(CAUSES, 0.0))  # a module called twice adds up
         for cause in CAUSES:
             total[cause] += picojoules[cause] * _JOULES_PER_PICOJOULE
-    return EnergyBreakdown(profile.name, layers, ("uncounted-operations",) if workload.uncounted else ())
+    return EnergyBreakdown(profile.name, layers, tuple(sorted(flags)))
 
 
 def _profiles() -> Traversable:
@@ -113,32 +119,47 @@ def _profiles() -> Traversable:
 
 def _operations_pj(layer: LayerWork, profile: Profile) -> dict[Cause, float]:
     """Picojoules of a layer's shifts, additions and multiplications."""
-    adds, multiplies = layer.macs + layer.adds, layer.macs + layer.multiplies
-    if layer.arithmetic == "float":
-        return {
-            "shifts": 0.0,
-            "adds": adds * profile.float_add.pj,
-            "multiplications": multiplies * profile.float_multiply.pj,
-        }
-    added = adds * profile.add.pj(layer.accumulator_bits)
-    if layer.is_shift:
-        shifted = layer.macs * profile.shift.pj(layer.activation_bits, layer.weight_bits)
-        return {"shifts": shifted, "adds": added, "multiplications": 0.0}
-    second = layer.weight_bits if layer.macs else layer.activation_bits
-    multiplied = multiplies * profile.multiply.pj(layer.activation_bits, second)
-    return {"shifts": 0.0, "adds": added, "multiplications": multiplied}
+    floating, bits = layer.arithmetic == "float", layer.activation_bits
+    mac = profile.mac_pj(layer) if layer.macs else MacCost(0.0, 0.0, 0.0)
+    return {
+        "shifts": layer.macs * mac.shift,
+        "adds": layer.macs * mac.add + layer.adds * profile.add_pj(layer.accumulator_bits, floating),
+        "multiplications": layer.macs * mac.multiply
+        + layer.multiplies * profile.multiply_pj(bits, bits, floating),
+    }
 
 
 def _requantisation_pj(layer: LayerWork, profile: Profile) -> float:
     """Picojoules of turning a layer's sums into its output: bias, folded batch norm, change of format."""
     if layer.kind not in WEIGHTED:
         return 0.0
+    float_add = profile.add_pj(FLOAT_BITS, floating=True)
     if layer.arithmetic == "float":
         bias = layer.constant_words > 0
-        return layer.output_elements * profile.float_add.pj * (bias + (not layer.stored_float))
-    each = profile.add.pj(layer.accumulator_bits)
+        return layer.output_elements * float_add * (bias + (not layer.stored_float))
+    each = profile.add_pj(layer.accumulator_bits, floating=False)
     if layer.scaled:
-        each += profile.multiply.pj(layer.accumulator_bits, profile.requantisation_bits)
+        each += profile.multiply_pj(layer.accumulator_bits, profile.requantisation_bits, floating=False)
     if layer.stored_float:
-        each += profile.float_add.pj
+        each += float_add
     return layer.output_elements * each
+
+
+def _parse(data: dict[str, Any], origin: str) -> Profile:
+    """A profile from what its YAML file says. Raises BadInput with the first field that is wrong."""
+    kinds: dict[str, type[Profile]] = {"circuit": CircuitProfile, "processor": ProcessorProfile}
+    kind = kinds.get(str(data.get("kind")))
+    where = f"hardware profile {origin}"
+    if kind is None:
+        raise BadInput(f"{where}: kind {data.get('kind')!r} must be one of {', '.join(kinds)}")
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        raise BadInput(f"{where}: unknown field {name!r}{nearest(name, kind.model_fields)}")
+    if first["type"] == "missing":
+        raise BadInput(f"{where}: {name} is missing")
+    message = first["msg"].removeprefix("Value error, ")
+    raise BadInput(f"{where}: {name}: {message}" if name else f"{where}: {message}")

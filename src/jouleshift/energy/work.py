@@ -11,9 +11,12 @@ addition) has none. A tensor is stored in the widest format that any layer readi
 writer converts it once and knows its readers; what lies between computes in that format.
 
 Accumulators. A shift layer adds x · ±2^k with k from a span of exponents. Kept exact, as the deployed integer
-program does, the sum needs the activation's bits, plus the span, plus ceil(log2(fan_in)). The span is the
-nominal one of the number format (DeepShift, Elhoushi et al. 2021): 2^(b−1) − 1 for Q with b weight bits,
-2^(b−1) − 2 for PS, whose spare code is the zero. It is an upper bound: trained weights may use less of it.
+program does, the sum needs the activation's bits, plus the span, plus ceil(log2(fan_in)). The span is that of
+the number format (DeepShift, Elhoushi et al. 2021): 2^(b−1) − 1 for Q with b weight bits, 2^(b−1) − 2 for PS,
+whose spare code is the zero; but at most 24. A weight further below the largest of its channel is lost in a
+sum of float32, whose significand has 24 bits, so training cannot have used it. (Formats of 6 to 8 bits
+nominally span 31 to 127; ResNet20 starts with weights that span 10 to 21.) `workload.trace` can count the
+span that trained weights really use instead.
 
 Traffic. Each weight is read once an inference. Each tensor is written once and read once by each layer that
 reads it. Activation functions and norms work on the stream into the next reader and cause no traffic.
@@ -32,6 +35,8 @@ INPUT = -1
 WEIGHTED: frozenset[Kind] = frozenset({"conv", "linear", "matmul"})
 STREAMED: frozenset[Kind] = frozenset({"norm", "activation"})
 FLOAT_BITS = 32
+SIGNIFICAND_BITS = 24
+"""Of a float32."""
 WORD_BITS = 32
 """Width of biases and of the multipliers that fold a batch norm."""
 
@@ -170,12 +175,12 @@ class Workload:
 
 
 def nominal_span(kind: Literal["Q", "PS"], weight_bits: int) -> int:
-    """Largest less smallest exponent of a shift weight of `weight_bits` bits, 2 or more.
+    """Largest less smallest exponent of a shift weight of `weight_bits` bits, 2 or more, that sums must keep.
 
-    >>> nominal_span("Q", 5), nominal_span("PS", 5)
-    (15, 14)
+    >>> nominal_span("Q", 5), nominal_span("PS", 5), nominal_span("Q", 8)
+    (15, 14, 24)
     """
-    return 2 ** (weight_bits - 1) - (1 if kind == "Q" else 2)
+    return min(2 ** (weight_bits - 1) - (1 if kind == "Q" else 2), SIGNIFICAND_BITS)
 
 
 def resolve(layers: Sequence[LayerWork]) -> tuple[LayerWork, ...]:

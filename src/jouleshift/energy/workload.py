@@ -30,23 +30,26 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from jouleshift.config import ShiftConfig
 from jouleshift.energy.operations import Call, is_free, norm_work, operation_work
 from jouleshift.energy.work import INPUT, LayerWork, Source, Workload, nominal_span, resolve
+from jouleshift.nn.layers import ShiftConvTranspose2d, ShiftLayer
 
 __all__ = ["LayerWork", "Workload", "trace"]
 
 _CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_TRANSPOSED_SHIFT = (ShiftConvTranspose2d,)
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-def trace(model: nn.Module, example: Tensor) -> Workload:
+def trace(model: nn.Module, example: Tensor, used_span: bool = False) -> Workload:
     """Run `model` once on the first image of `example` and record its work.
 
     `example` has shape (N, …), on the model's device; only `example[:1]` is used. The run is in evaluation
     mode and without gradients, on a copy, so parameters, buffers and the model's mode stay as they are. The
-    result depends on the network's structure and number formats, not on the values of its weights.
+    result depends on the network's structure and number formats, not on the values of its weights; unless
+    `used_span` asks for the exponents that a trained network's channels really span, which narrows its sums.
     """
     model = copy.deepcopy(model).eval()
-    recorder = _Recorder()
+    recorder = _Recorder(used_span)
     recorder.watch(model)
     image = example[:1].detach()
     with torch.no_grad(), _without_fused_attention(), recorder:
@@ -69,8 +72,9 @@ def _without_fused_attention() -> Iterator[None]:
 class _Recorder(TorchDispatchMode):
     """Collects `LayerWork` in order of execution, and who made which tensor."""
 
-    def __init__(self) -> None:
+    def __init__(self, used_span: bool) -> None:
         super().__init__()
+        self._used_span = used_span
         self.layers: list[LayerWork] = []
         self.uncounted: set[str] = set()
         self._makers: dict[int, tuple[int, ...]] = {}
@@ -120,7 +124,10 @@ class _Recorder(TorchDispatchMode):
     def _record_module(self, name: str, module: nn.Module, x: Tensor, output: Tensor) -> None:
         source = self._source(x)
         if not isinstance(module, _BATCH_NORMS):
-            self._append(_weighted_work(name, module, source, x, output), output)
+            work = _weighted_work(name, module, source, x, output)
+            if self._used_span and work.is_shift:
+                work = replace(work, exponent_span=_used_span(module))
+            self._append(work, output)
         elif self._fold(source, x):
             self.mark(output, source.producers)
         else:
@@ -169,7 +176,8 @@ def _weighted_work(name: str, module: nn.Module, source: Source, x: Tensor, outp
     """The work of a convolution or linear layer, shifted or not."""
     shape = tuple(module.weight_shape if _is_shift(module) else module.weight.shape)  # type: ignore[arg-type]
     bias = getattr(module, "bias", None)
-    macs = (x.numel() if isinstance(module, _TRANSPOSED) else output.numel()) * prod(shape[1:])
+    transposed = isinstance(module, (*_TRANSPOSED, *_TRANSPOSED_SHIFT))
+    macs = (x.numel() if transposed else output.numel()) * prod(shape[1:])
     layer = LayerWork(
         name=name,
         kind="conv" if len(shape) > 2 else "linear",
@@ -193,6 +201,16 @@ def _weighted_work(name: str, module: nn.Module, source: Source, x: Tensor, outp
         weight_bits=config.weight_bits,
         exponent_span=nominal_span(config.kind, config.weight_bits),
     )
+
+
+def _used_span(module: nn.Module) -> int:
+    """Largest less smallest exponent of the weights that are not zero, in the channel where that is most."""
+    layer = cast(ShiftLayer, module)
+    signs, exponents = layer.integer_weight()
+    largest, zero, beyond = layer.latent.channels.largest, signs == 0, 1000
+    highest = largest(exponents.int().masked_fill(zero, -beyond))
+    lowest = -largest(-exponents.int().masked_fill(zero, beyond))
+    return max(0, int((highest - lowest).max()))
 
 
 def _tensors(values: Any) -> Iterator[Tensor]:

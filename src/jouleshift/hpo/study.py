@@ -59,11 +59,13 @@ def run_study(
     journal: Journal,
     trials: int,
     on_progress: Callable[[Progress], None] = lambda progress: None,
-    on_finished: Callable[[tuple[TrialRecord, ...]], None] = lambda records: None,
+    on_finished: Callable[[TrialRecord], None] = lambda record: None,
 ) -> None:
     """Run until `trials` trials have a result, those already in the journal included.
 
-    `on_finished` gets all records after each result, to drop files that are no longer needed.
+    It ends earlier where the scheduler has nothing more to propose: a finite space is exhausted.
+
+    `on_finished` gets each finished trial once it is in the journal, to drop files no longer needed.
     """
     waiting = replay(scheduler, journal.events)
     asked = len(journal.records)
@@ -84,11 +86,12 @@ def run_study(
             running += 1
             on_progress(Progress(trial, None, finished, trials))
         if not running:
-            raise RuntimeError("the scheduler proposes nothing although no trial is running")
+            break
         done = executor.wait()
         running -= 1
-        journal.append(Finished(done.trial.id, done.result, round(done.duration_s, 3)))
+        duration_s = round(done.duration_s, 3)
+        journal.append(Finished(done.trial.id, done.result, duration_s))
         scheduler.tell(done.trial, outcome_of(done.result))
         finished += 1
         on_progress(Progress(done.trial, done.result, finished, trials))
-        on_finished(journal.records)
+        on_finished(TrialRecord(done.trial, done.result, duration_s))

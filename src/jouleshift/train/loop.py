@@ -131,6 +131,7 @@ class _Run:
         self.model, self.data, self.config, self.seed, self.recipe = model, data, config, seed, recipe
         self.device = device
         self.optimizer = make_optimizer(model, config)
+        self.autocasts = recipe.autocasts(device)
         self.forward = torch.compile(model, dynamic=True) if recipe.compile else model
         self.steps = len(batch_bounds(len(data.train), config.batch_size))
         self.horizon_steps = horizon * self.steps
@@ -231,7 +232,7 @@ class _Run:
     def _step(self, images: Tensor, labels: Tensor, rate: float) -> Tensor:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocasts):
             logits = self.forward(images)
         loss = classification_loss(self.recipe, self.config.label_smoothing, images, logits, labels)
         penalty = 0.0 if self.recipe.penalty is None else self.recipe.penalty(self.model)

@@ -10,8 +10,8 @@
   rounded; after training they are computed anew as plain averages over training batches. A checkpoint holds
   the network before that, so that continuing it is not disturbed.
 
-Mixed precision (bfloat16 in the forward pass) and compilation change speed and rounding; both are off unless
-asked for.
+Mixed precision (bfloat16 in the forward pass, "auto" where the hardware computes in it) and compilation
+change speed and rounding; both are off unless asked for. docs/training.md says where they pay.
 """
 
 from collections.abc import Callable, Iterable
@@ -36,14 +36,25 @@ class Recipe:
     before_epoch: Callable[[nn.Module, int], None] | None = None
     reestimate_batches: int = 0
     """Training batches over which batch norm is re-estimated after the last epoch; 0 is none."""
-    precision: Literal["float32", "bf16"] = "float32"
+    precision: Literal["float32", "bf16", "auto"] = "float32"
     compile: bool = False
+
+    def autocasts(self, device: torch.device) -> bool:
+        """Whether the forward pass runs in bfloat16 on this device."""
+        return self.precision == "bf16" or (self.precision == "auto" and computes_in_bf16(device))
 
     def identity(self) -> str:
         """What of the recipe a checkpoint must agree with; functions count by their name."""
         numbers = (self.teacher_weight, self.temperature, self.reestimate_batches)
         hooks = (type(self.teacher).__name__, _name(self.penalty), _name(self.before_epoch))
         return repr((numbers, hooks, self.precision, self.compile))
+
+
+def computes_in_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 is native there. Emulated it is slow: a tenth of float32's speed with AVX2."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _name(hook: Callable[..., object] | None) -> str:
