@@ -173,6 +173,7 @@ class TestSearch:
             "front.png",
             "report.html",
             "run.log",
+            "smac3",
         ):
             assert (run / name).exists(), name
 
@@ -223,6 +224,16 @@ class TestSearch:
         assert done.returncode == 0, done.stderr
         row = next(csv.DictReader(io.StringIO((run / "elsewhere" / "trials.csv").read_text())))
         assert float(row["emissions_g"]) == pytest.approx(float(row["energy_j"]) / 3600, rel=1e-9)
+
+    def test_a_run_is_written_for_other_tools_and_an_unknown_one_is_refused(self, finished):
+        run, _ = finished
+        done = jouleshift("report", run, "--also", "parquet", "--also", "deepcave", cwd=run.parent)
+        assert done.returncode == 0, done.stderr
+        assert pq.read_table(run / "trials.parquet").num_rows == 5
+        assert (run / "deepcave" / "configspace.csv").exists()
+        done = jouleshift("report", run, "--also", "parket", cwd=run.parent)
+        assert done.returncode == 2
+        assert "did you mean 'parquet'?" in done.stderr
 
 
 class TestInterruption:

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +80,7 @@ def search(
     if fresh:
         store.set_aside(study.out)
     _run(study, study.out, watcher or Silent())
-    return SearchResult(store.read_run(study.out), report([study.out], region=study.region))
+    return SearchResult(store.read_run(study.out), report([study.out], region=study.region, also=["smac3"]))
 
 
 def resolve(config: StudyConfig) -> StudyConfig:
@@ -98,13 +98,25 @@ def resolve(config: StudyConfig) -> StudyConfig:
     return StudyConfig.layered(config.given(), decided)
 
 
-def report(runs: list[Path], *, region: str | None = None, out: Path | None = None) -> Path:
-    """Write the report of one or several runs; emissions for `region`, by default the first run's."""
+def report(
+    runs: list[Path], *, region: str | None = None, out: Path | None = None, also: Sequence[str] = ()
+) -> Path:
+    """Write the report of one or several runs; emissions for `region`, by default the first run's.
+
+    `also` names formats of other tools (see `report.interop`) to write into each run directory.
+    """
     from jouleshift.energy.carbon import intensity
     from jouleshift.report.export import write_report
+    from jouleshift.report.interop import write_as
+    from jouleshift.space import build_space
 
     read = [store.read_run(path) for path in runs]
-    return write_report(read, intensity(region or read[0].config.get("region", "world")), out)
+    where = intensity(region or read[0].config.get("region", "world"))
+    for run in read:
+        for form in also:
+            space = build_space(run.env["max_depth"], run.config.get("space", {}))
+            write_as(form, run, space, where)
+    return write_report(read, where, out)
 
 
 def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:

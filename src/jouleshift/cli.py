@@ -105,7 +105,9 @@ def status(run: Path) -> None:
 
 
 @app.command
-def report(runs: list[Path], /, *, region: str | None = None, out: Path | None = None) -> None:
+def report(
+    runs: list[Path], /, *, region: str | None = None, out: Path | None = None, also: list[str] | None = None
+) -> None:
     """Write report.html, front.png, trials.csv and front.csv of one or several runs.
 
     Parameters
@@ -116,10 +118,12 @@ def report(runs: list[Path], /, *, region: str | None = None, out: Path | None =
         where the energy is drawn: an ISO country code, US-CA, 'world', or grams per kWh such as 120g
     out
         folder for the files; by default the first run's
+    also
+        formats of other tools to write into each run: parquet, deepcave, smac3 or optuna
     """
     from jouleshift.api import report as write
 
-    print(write(runs, region=region, out=out))
+    print(write(runs, region=region, out=out, also=also or ()))
 
 
 @app.command
