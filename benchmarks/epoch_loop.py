@@ -36,17 +36,17 @@ from jouleshift.train.loop import train
 PAPER_BATCH = 16
 
 
-def shift_network(classes: int) -> nn.Module:
+def shift_network(name: str, classes: int) -> nn.Module:
     torch.manual_seed(0)
     config = ShiftConfig(kind="PS", weight_bits=4, act_integer_bits=3, act_fraction_bits=5)
-    return conversion.convert(models.create("resnet20", num_classes=classes), config)
+    return conversion.convert(models.create(name, num_classes=classes), config)
 
 
-def deepshift_network(classes: int) -> nn.Module:
+def deepshift_network(name: str, classes: int) -> nn.Module:
     from deepshift.convert import convert_to_shift
 
     torch.manual_seed(0)
-    network = models.create("resnet20", num_classes=classes)
+    network = models.create(name, num_classes=classes)
     return convert_to_shift(network, 1000, "PS", weight_bits=4, use_kernel=False)[0]
 
 
@@ -116,6 +116,7 @@ def our_epoch(data: Prepared, network: nn.Module) -> Callable[[], None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("data", help="a Parquet file or folder of CIFAR-10")
+    parser.add_argument("--model", default="resnet20")
     parser.add_argument("--images", type=int, default=4000, help="training images; a quarter validates")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
@@ -127,19 +128,21 @@ def main() -> None:
     )
     classes = len(splits.class_names)
     epochs = {
-        "our loop, our layers": our_epoch(prepare(splits), shift_network(classes)),
-        "the paper's loop, our layers": paper_epoch(splits, shift_network(classes)),
+        "our loop, our layers": our_epoch(prepare(splits), shift_network(options.model, classes)),
+        "the paper's loop, our layers": paper_epoch(splits, shift_network(options.model, classes)),
     }
     if options.peer:
         sys.path.insert(0, str(options.peer))
         with contextlib.redirect_stdout(io.StringIO()):
-            epochs["the paper's loop, DeepShift's layers"] = paper_epoch(splits, deepshift_network(classes))
+            epochs["the paper's loop, DeepShift's layers"] = paper_epoch(
+                splits, deepshift_network(options.model, classes)
+            )
     times = interleaved(epochs, options.rounds, warm_up=1)
     base = next(iter(times.values()))
     for name, values in times.items():
         print(line(name, values, base))
     rows = {name: {**v.summaries(), "ratio_to_ours": v.relative(base)} for name, v in times.items()}
-    write("epoch_loop", {"images": options.images, "network": "resnet20", "rows": rows})
+    write(f"epoch_loop_{options.model}", {"images": options.images, "rows": rows})
 
 
 if __name__ == "__main__":

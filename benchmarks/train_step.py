@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from jouleshift import conversion, models
 from jouleshift.config import ShiftConfig
 from jouleshift.data.batches import Augmentation, Resident, training_batches
+from jouleshift.train.memory import keep_freed_memory
 from jouleshift.train.recipe import computes_in_bf16
 
 BATCH = 128
@@ -158,16 +159,20 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=32, help="pixels")
     parser.add_argument("--peer", type=Path, help="folder pytorch of a checkout of DeepShift")
     parser.add_argument("--fast", action="store_true", help="also bfloat16 and torch.compile")
+    parser.add_argument("--default-malloc", action="store_true", help="as glibc is, for comparison")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if not options.default_malloc:
+        keep_freed_memory()
     if options.peer:
         sys.path.insert(0, str(options.peer))
         with contextlib.redirect_stdout(io.StringIO()):
             import deepshift.convert  # noqa: F401 - prints when its CUDA kernels are missing
     results = {}
+    which = f"train_step_{options.side}" + ("_default_malloc" if options.default_malloc else "")
     for name in options.models:
         results[name] = measure(name, options.side, options.rounds, bool(options.peer), options.fast)
-        write("train_step", {"batch": BATCH, "side": options.side, "models": results})
+        write(which, {"batch": BATCH, "side": options.side, "models": results})
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from jouleshift.config import NumericMode, ShiftConfig
 from jouleshift.errors import BadInput, nearest
@@ -220,6 +220,14 @@ def weight_bytes(model: nn.Module) -> int:
     for module in model.modules():
         if isinstance(module, ShiftLayer):
             total += packed_size(module.weight_shape.numel(), module.shift_config.weight_bits)
-            latent.update(id(parameter) for parameter in module.latent.parameters())
-    total += sum(4 * p.numel() for p in model.parameters() if id(p) not in latent)
-    return total + sum(4 * buffer.numel() for buffer in model.buffers() if buffer.is_floating_point())
+            latent.update(id(tensor) for tensor in _tensors(module.latent))
+    return total + sum(
+        4 * tensor.numel()
+        for tensor in _tensors(model)
+        if id(tensor) not in latent and tensor.is_floating_point()
+    )
+
+
+def _tensors(module: nn.Module) -> Iterator[Tensor]:
+    yield from module.parameters()
+    yield from module.buffers()

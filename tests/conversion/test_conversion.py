@@ -119,9 +119,10 @@ def test_other_convolutions_are_converted_in_default_mode_only():
 @pytest.mark.parametrize("kind", ["Q", "PS"])
 @pytest.mark.parametrize("mode", ["default", "reference"])
 @pytest.mark.parametrize("rounding", ["deterministic", "stochastic"])
-def test_freezing_keeps_the_output_and_stops_the_weights(kind, mode, rounding):
+@pytest.mark.parametrize("bits", [2, 5])
+def test_freezing_keeps_the_output_and_stops_the_weights(kind, mode, rounding, bits):
     torch.manual_seed(0)
-    config = ShiftConfig(kind=kind, mode=mode, weight_bits=3, rounding=rounding)
+    config = ShiftConfig(kind=kind, mode=mode, weight_bits=bits, rounding=rounding)
     model = convert(create("tiny", 10), config).eval()
     images = torch.randn(4, 3, 8, 8)
     torch.manual_seed(0)

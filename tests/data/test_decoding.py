@@ -93,6 +93,16 @@ def test_shrinking_averages():
     assert (out.int() - 128).abs().max() <= 2
 
 
+def test_a_large_photograph_is_shrunk_to_what_it_shows():
+    ramp = np.linspace(0, 255, 2400).astype(np.uint8)
+    photo = np.broadcast_to(ramp[None, :, None], (1800, 2400, 3)).copy()
+    photo[900:] = 255 - photo[900:]
+    out = decoded(encoded(photo, "JPEG"), form=Form(3, 32, 32)).images[0].int()
+    expected = torch.linspace(0, 255, 65)[1::2]
+    assert (out[:, :15] - expected.int()).abs().max() <= 3
+    assert (out[:, 17:] - (255 - expected).int()).abs().max() <= 3
+
+
 def test_size_is_the_datas_own_where_uniform():
     assert common_form(listing_of(encoded(coloured(1, (7, 5)))), None) == Form(3, 5, 7)
 

@@ -259,3 +259,15 @@ def test_a_transposed_shift_convolution_counts_like_a_float_one():
     assert layer.is_shift
     assert (layer.macs, layer.fan_in, layer.weights) == (plain.macs, plain.fan_in, plain.weights)
     assert 0 <= layer.exponent_span <= 6
+
+
+def test_what_the_last_layer_needs_does_not_climb_the_shortcuts():
+    """With only the linear layer shifted, at 64 bits, the residual stream of float layers stays at 32."""
+    wide = ShiftConfig(weight_bits=8, act_integer_bits=32, act_fraction_bits=32)
+    layers = trace(ResNet20(wide, depth=1), images()).layers
+    assert {layer.stored_bits for layer in layers if layer.kind == "conv"} == {32}
+    *_, add, relu, pool, linear = layers
+    assert [layer.stored_bits for layer in (add, relu, pool, linear)] == [64, 64, 64, 64]
+    assert add.arithmetic == "float"
+    assert not add.stored_float
+    assert pool.arithmetic == "integer"

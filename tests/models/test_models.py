@@ -6,11 +6,23 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from jouleshift import models
+from jouleshift.conversion import convertible_layers
 from jouleshift.errors import BadInput
+
+names = [
+    pytest.param(name, marks=pytest.mark.slow) if name == "vgg16_224" else name for name in models.names()
+]
 
 
 def n_parameters(model):
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_the_papers_shift_depths():
+    """Its maxima are 20 and 53; GoogLeNet's 22 are a third of the convolutions (64)."""
+    assert convertible_layers(models.create("resnet20", 10)) == 20
+    assert convertible_layers(models.create("mobilenetv2", 10)) == 53
+    assert convertible_layers(models.create("googlenet", 10)) == 65
 
 
 @pytest.mark.parametrize(
@@ -22,6 +34,11 @@ def n_parameters(model):
         ("resnet44", 43, 658_586),
         ("resnet56", 55, 853_018),
         ("tiny", 3, None),
+        ("mobilenetv2", 52, 2_236_682),  # Sandler et al. (2018): 3.4 million with 1000 classes
+        ("googlenet", 64, None),
+        ("vgg16", 13, None),
+        ("mobilenetv2_224", 52, 2_236_682),
+        ("googlenet_224", 57, None),
     ],
 )
 def test_layers_and_size(name, convolutions, parameters):
@@ -35,18 +52,23 @@ def test_tiny_is_tiny():
     assert 12_000 < n_parameters(models.create("tiny", 10, in_channels=1)) < 18_000
 
 
-@pytest.mark.parametrize("name", models.names())
-@pytest.mark.parametrize(("size", "channels"), [(8, 1), (32, 3), (45, 2)])
-def test_any_size_and_number_of_channels(name, size, channels):
+def smallest_size(name):
+    return 64 if name.endswith("_224") else 32 if name.startswith("vgg") else 8
+
+
+@pytest.mark.parametrize("name", names)
+@pytest.mark.parametrize(("extra", "channels"), [(0, 1), (13, 2)])
+def test_any_size_and_number_of_channels(name, extra, channels):
+    size = smallest_size(name) + extra
     model = models.create(name, 7, channels).eval()
     with torch.no_grad():
         assert model(torch.randn(2, channels, size, size)).shape == (2, 7)
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", names)
 def test_networks_can_be_traced(name):
     model = models.create(name, 10).eval()
-    images = torch.randn(1, 3, 32, 32)
+    images = torch.randn(1, 3, smallest_size(name), smallest_size(name))
     with torch.no_grad():
         torch.testing.assert_close(torch.fx.symbolic_trace(model)(images), model(images))
 

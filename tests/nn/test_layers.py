@@ -119,7 +119,7 @@ def test_default_mode_starts_at_the_levels_nearest_to_the_float_weights(kind, bi
     shift = ShiftConv2d.from_float(float_layer, ShiftConfig(kind=kind, weight_bits=bits))
     quantised = shift.quantised_weight()
     for channel, rounded in zip(float_layer.weight, quantised, strict=True):
-        top = 2.0 ** torch.log2(channel.abs().max() / 1.5).ceil().item()
+        top = 2.0 ** torch.log2(channel.abs().max() / 1.5).ceil().item() / (2 if bits == 2 else 1)
         lowest = 2 ** (bits - 1) - (1 if kind == "Q" else 2)
         powers = [top * 2.0**-e for e in range(lowest + 1)]
         levels = torch.tensor([*powers, *(-p for p in powers), *([0.0] if kind == "PS" else [])])
@@ -146,12 +146,14 @@ def test_a_small_step_of_default_ps_moves_the_weight_down_the_gradient():
     float_layer = conv(kernel_size=3)
     latent = ShiftConv2d.from_float(float_layer, ShiftConfig(kind="PS", weight_bits=5)).latent
     gradient = torch.randn_like(float_layer.weight)
-    before = (latent.sign * 2**latent.shift).detach()
+    exponent, sign = latent.exponent_and_sign()
+    before = sign * 2**exponent
     latent().backward(gradient)
     with torch.no_grad():
         latent.sign -= 1e-4 * latent.sign.grad
         latent.shift -= 1e-4 * latent.shift.grad
-    moved = latent.sign * 2**latent.shift - before
+    exponent, sign = latent.exponent_and_sign()
+    moved = sign * 2**exponent - before
     assert bool((moved * gradient <= 1e-9).all())
     assert bool((moved != 0).any())
 
@@ -177,6 +179,23 @@ def test_nan_and_zero_weights(kind):
     assert bool((weight[0].abs() < 1e-30).all())
     with pytest.raises(ValueError, match="NaN"):
         shift.integer_weight()
+
+
+@pytest.mark.parametrize("kind", ["Q", "PS"])
+def test_weights_that_start_at_zero_can_be_trained(kind):
+    """As many networks start their last layer: the shift layer must leave zero as the float one does."""
+    torch.manual_seed(0)
+    layer = nn.Linear(16, 2)
+    nn.init.zeros_(layer.weight)
+    x = torch.randn(64, 16)
+    labels = (x[:, 0] > x[:, 1]).long()
+    shift = ShiftLinear.from_float(layer, ShiftConfig(kind=kind, weight_bits=4))
+    optimizer = torch.optim.SGD(shift.parameters(), 0.1, momentum=0.9)
+    for _ in range(200):
+        optimizer.zero_grad()
+        F.cross_entropy(shift(x), labels).backward()
+        optimizer.step()
+    assert (shift(x).argmax(1) == labels).float().mean().item() > 0.9
 
 
 @pytest.mark.parametrize("kind", ["Q", "PS"])

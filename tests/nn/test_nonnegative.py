@@ -22,6 +22,8 @@ class Network(nn.Module):
         return self.last(self.compute(self, x))
 
 
+FAMILIES = ("tiny", "resnet20", "mobilenetv2", "googlenet", "vgg11", "mobilenetv2_224", "googlenet_224")
+
 CASES = {
     "image": (lambda net, x: x, False),
     "convolution": (lambda net, x: net.a(x), False),
@@ -64,7 +66,7 @@ def test_control_flow_on_data_tells_nothing():
     assert nonnegative_inputs(Network(compute)) == frozenset()
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", [*FAMILIES])
 def test_what_is_claimed_holds_when_run(name):
     torch.manual_seed(0)
     model = models.create(name, 10)
@@ -79,7 +81,7 @@ def test_what_is_claimed_holds_when_run(name):
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.register_forward_pre_hook(watch(layer_name))
     claimed = nonnegative_inputs(model)
-    model(torch.randn(4, 3, 32, 32))
+    model(torch.randn(2, 3, 64, 64))
     negative = {layer for layer, value in smallest.items() if value < 0}
     assert not negative & claimed
     assert set(smallest) - claimed == negative

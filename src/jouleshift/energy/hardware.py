@@ -131,16 +131,15 @@ def _operations_pj(layer: LayerWork, profile: Profile) -> dict[Cause, float]:
 
 def _requantisation_pj(layer: LayerWork, profile: Profile) -> float:
     """Picojoules of turning a layer's sums into its output: bias, folded batch norm, change of format."""
-    if layer.kind not in WEIGHTED:
-        return 0.0
     float_add = profile.add_pj(FLOAT_BITS, floating=True)
-    if layer.arithmetic == "float":
-        bias = layer.constant_words > 0
-        return layer.output_elements * float_add * (bias + (not layer.stored_float))
+    converted = (layer.arithmetic == "float") != layer.stored_float
+    if layer.arithmetic == "float" or layer.kind not in WEIGHTED:
+        bias = layer.kind in WEIGHTED and layer.constant_words > 0
+        return layer.output_elements * float_add * (bias + converted)
     each = profile.add_pj(layer.accumulator_bits, floating=False)
     if layer.scaled:
         each += profile.multiply_pj(layer.accumulator_bits, profile.requantisation_bits, floating=False)
-    if layer.stored_float:
+    if converted:
         each += float_add
     return layer.output_elements * each
 

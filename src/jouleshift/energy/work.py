@@ -7,8 +7,8 @@ configuration is known before it is trained.
 
 Precision. A convolution or linear layer has a precision of its own: an unconverted one computes in float32,
 a shift layer on integers of act_integer_bits + act_fraction_bits. Everything between (ReLU, pooling, residual
-addition) has none. A tensor is stored in the widest format that any layer reading it needs, because its
-writer converts it once and knows its readers; what lies between computes in that format.
+addition) has none and computes in the format of what it reads. A tensor is stored in the widest format that
+any layer reading it needs, because its writer converts it once and knows its readers.
 
 Accumulators. A shift layer adds x · ±2^k with k from a span of exponents. Kept exact, as the deployed integer
 program does, the sum needs the activation's bits, plus the span, plus ceil(log2(fan_in)). The span is that of
@@ -22,7 +22,7 @@ Traffic. Each weight is read once an inference. Each tensor is written once and 
 reads it. Activation functions and norms work on the stream into the next reader and cause no traffic.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -41,6 +41,11 @@ WORD_BITS = 32
 """Width of biases and of the multipliers that fold a batch norm."""
 
 
+Format = tuple[int, bool]
+"""Of a tensor: bits an element, and whether it is float."""
+_FLOAT: Format = (FLOAT_BITS, True)
+
+
 @dataclass(frozen=True)
 class Source:
     """A tensor a layer reads: who made it (several after a concatenation) and how many elements are read."""
@@ -57,7 +62,7 @@ class LayerWork:
     `multiplies` are further operations. `weights` and `bias` count values: a weight has `weight_bits` bits, a
     bias 32. `fan_in` is the number of products in one sum. `scaled` says
     that a batch norm is folded in: into the weights of a float layer, into a multiplier and a bias per
-    channel of an integer one. `own_precision` is False where the layer computes in its readers' format.
+    channel of an integer one. `own_precision` is False where the layer computes in the format it reads.
     `activation_bits` is the width it computes with, `stored_bits` that of its output, `read_bits` the bits it
     reads in all. `live_bits` is what the activation memory holds while it runs.
     """
@@ -185,58 +190,71 @@ def nominal_span(kind: Literal["Q", "PS"], weight_bits: int) -> int:
 
 def resolve(layers: Sequence[LayerWork]) -> tuple[LayerWork, ...]:
     """Settle formats, traffic and live memory from each layer's own precision and the flow of data."""
-    formatted = _with_formats(layers)
-    return _with_traffic(formatted)
+    stored = _stored_formats(layers)
+    return _with_traffic(_with_formats(layers, stored), stored[INPUT][0])
 
 
-def _widest(formats: Iterable[tuple[int, bool]]) -> tuple[int, bool]:
+def _widest(formats: Iterable[Format]) -> Format:
     """The format (bits, is float) that serves all of `formats`."""
     bits, floats = zip(*formats, strict=True)
     return max(bits), any(floats)
 
 
-def _own(layer: LayerWork) -> tuple[int, bool]:
+def _own(layer: LayerWork) -> Format:
     return layer.activation_bits, layer.arithmetic == "float"
 
 
-def _with_formats(layers: Sequence[LayerWork]) -> list[LayerWork]:
-    """Give each output the widest format of its readers, backwards from the last layer."""
+def _stored_formats(layers: Sequence[LayerWork]) -> dict[int, Format]:
+    """The format of each output and of the input: the widest that its readers need, backwards from the last.
+
+    What has no precision of its own passes its readers' need on to what it reads. A sum of several tensors
+    does not: it takes them as they come and converts the result, so needs do not climb a chain of shortcuts.
+    """
     delivered = _delivered_formats(layers)
-    wanted: list[list[tuple[int, bool]]] = [[] for _ in layers]
-    resolved = list(layers)
+    needs: dict[int, list[Format]] = {index: [] for index in range(INPUT, len(layers))}
+    stored: dict[int, Format] = {}
     for index in reversed(range(len(layers))):
         layer = layers[index]
-        stored = _widest(wanted[index] or [delivered[index]])
-        resolved[index] = replace(layer, stored_bits=stored[0], stored_float=stored[1])
+        stored[index] = _widest(needs[index] or [delivered[index]])
+        if layer.own_precision or len(layer.sources) == 1:
+            need = _own(layer) if layer.own_precision else stored[index]
+            for producer in _producers(layer):
+                needs[producer].append(need)
+    stored[INPUT] = _widest(needs[INPUT] or [_FLOAT])
+    return stored
+
+
+def _with_formats(layers: Sequence[LayerWork], stored: Mapping[int, Format]) -> list[LayerWork]:
+    """Let what has no precision of its own compute in the widest format that it reads."""
+    formatted = []
+    for index, layer in enumerate(layers):
+        bits, floating = stored[index]
+        layer = replace(layer, stored_bits=bits, stored_float=floating)
         if not layer.own_precision:
-            resolved[index] = replace(
-                resolved[index],
-                activation_bits=stored[0],
-                arithmetic="float" if stored[1] else "integer",
-            )
-        for producer in _producers(layer):
-            wanted[producer].append(_own(layer) if layer.own_precision else stored)
-    return resolved
+            bits, floating = _widest([stored[p] for p in _producers(layer)] or [_FLOAT])
+            layer = replace(layer, activation_bits=bits, arithmetic="float" if floating else "integer")
+        formatted.append(layer)
+    return formatted
 
 
-def _delivered_formats(layers: Sequence[LayerWork]) -> list[tuple[int, bool]]:
+def _delivered_formats(layers: Sequence[LayerWork]) -> list[Format]:
     """The format each layer has without a reader: its own, or that of what it reads."""
-    delivered: list[tuple[int, bool]] = []
+    delivered: list[Format] = []
     for layer in layers:
-        sources = [delivered[producer] for producer in _producers(layer)]
-        delivered.append(_own(layer) if layer.own_precision or not sources else _widest(sources))
+        sources = [delivered[producer] for producer in _producers(layer) if producer != INPUT]
+        delivered.append(_own(layer) if layer.own_precision else _widest(sources or [_FLOAT]))
     return delivered
 
 
 def _producers(layer: LayerWork) -> list[int]:
-    return [p for source in layer.sources for p in source.producers if p != INPUT]
+    """The layers, or the input, that made what `layer` reads."""
+    return [producer for source in layer.sources for producer in source.producers]
 
 
-def _with_traffic(layers: Sequence[LayerWork]) -> tuple[LayerWork, ...]:
+def _with_traffic(layers: Sequence[LayerWork], input_bits: int) -> tuple[LayerWork, ...]:
     """Count what each layer reads from memory, seen through streamed layers, and what must be held."""
     stored = [_stored_producers(layers, index) for index in range(len(layers))]
     last_use = {index: index for index in range(len(layers))}
-    input_bits = _input_bits(layers)
     resolved = []
     for index, layer in enumerate(layers):
         read = 0
@@ -267,8 +285,3 @@ def _stored_producers(layers: Sequence[LayerWork], index: int) -> set[int]:
         for producer in source.producers:
             found |= {INPUT} if producer == INPUT else _stored_producers(layers, producer)
     return found
-
-
-def _input_bits(layers: Sequence[LayerWork]) -> int:
-    readers = [layer.activation_bits for layer in layers if any(INPUT in s.producers for s in layer.sources)]
-    return max(readers, default=FLOAT_BITS)

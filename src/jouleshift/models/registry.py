@@ -15,7 +15,7 @@ from jouleshift.errors import BadInput, nearest
 
 Builder = Callable[[int, int], nn.Module]
 
-_MODULES = ("tiny", "resnet")
+_MODULES = ("tiny", "resnet", "mobilenet", "googlenet", "vgg", "large")
 _BUILDERS: dict[str, Builder] = {}
 
 

@@ -24,7 +24,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jouleshift.config import ShiftConfig
-from jouleshift.nn.weights import Channels, latent
+from jouleshift.nn.shift_sign import PSWeight
+from jouleshift.nn.weights import Channels, LatentWeight, QWeight
 from jouleshift.quant import fixed_point
 from jouleshift.quant import power_of_two as po2
 from jouleshift.quant.fixed_point import FixedPoint
@@ -53,7 +54,8 @@ class ShiftLayer(nn.Module):
         weight: Tensor = float_layer.weight  # type: ignore[assignment]
         self.shift_config = config
         self.weight_shape = weight.shape
-        self.latent = latent(config, weight, self._channels(float_layer))
+        kind = QWeight if config.kind == "Q" else PSWeight
+        self.latent: LatentWeight = kind(config, weight, self._channels(float_layer))
         self.register_parameter("bias", self._start_bias(float_layer.bias, weight))  # type: ignore[arg-type]
         self.unsigned_input = unsigned_input
         self.input_format = FixedPoint(

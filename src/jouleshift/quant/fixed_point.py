@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+_FLOAT32_MANTISSA = 23
 _SIGNIFICANT_BITS = {torch.float64: 53, torch.float32: 24, torch.float16: 11, torch.bfloat16: 8}
 
 
@@ -38,6 +39,15 @@ class FixedPoint:
     @property
     def _magnitude_bits(self) -> int:
         return self.integer_bits - 1 if self.signed else self.integer_bits
+
+    @property
+    def fits_addition(self) -> bool:
+        """Whether float32's own addition can round to this format.
+
+        Near 1.5 · 2^(23 − f) neighbouring floats lie 2^−f apart, so adding that number and taking it away
+        again rounds to multiples of 2^−f, half to even, in two passes over memory instead of three.
+        """
+        return self._magnitude_bits + self.fraction_bits <= _FLOAT32_MANTISSA - 1
 
     @property
     def lowest(self) -> float:
@@ -66,7 +76,11 @@ def round_to_fixed(values: Tensor, fmt: FixedPoint, floor: bool = False) -> Tens
     lowest = max(fmt.lowest, torch.finfo(dtype).min)
     if dtype == torch.float16:  # values · 2^f would overflow
         values = values.float()
-    result = values.clamp(lowest, fmt.highest_in(dtype)).mul_(1 / fmt.step)
+    result = values.clamp(lowest, fmt.highest_in(dtype))
+    if dtype == torch.float32 and fmt.fits_addition and not floor:
+        align = 1.5 * 2.0 ** (_FLOAT32_MANTISSA - fmt.fraction_bits)
+        return result.add_(align).sub_(align)
+    result = result.mul_(1 / fmt.step)
     result = result.floor_() if floor else result.round_()
     return result.mul_(fmt.step).to(dtype)
 

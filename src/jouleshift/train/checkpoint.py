@@ -10,10 +10,11 @@ A broken or foreign checkpoint is refused. For a trial that means training from 
 the same result later.
 """
 
+import contextlib
 import hashlib
+import io
 import os
 import pickle
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -53,18 +54,19 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "parent_epochs": checkpoint.parent_epochs,
     }
     content["digest"] = _digest(content)
-    temporary: Path | None = None
+    serialised = io.BytesIO()
+    torch.save(content, serialised)  # into memory: on a full disk its own file writer ends the process
+    temporary = path.with_name(f".{path.name}.part")  # one name, so that kills do not leave many behind
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            torch.save(content, file)
+        with temporary.open("wb") as file:
+            file.write(serialised.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise BadInput(f"cannot write checkpoint {path}: {error.strerror or error}") from None
 
 

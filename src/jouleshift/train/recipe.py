@@ -25,9 +25,10 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Recipe:
-    """Additions to plain training; the default adds nothing. `teacher` must be on the training device."""
+    """Additions to plain training; the default adds nothing."""
 
     teacher: nn.Module | None = None
+    """A trained network, on the training device, in evaluation mode."""
     teacher_weight: float = 0.5
     """α, the share of the teacher in the loss, 0 … 1."""
     temperature: float = 4.0

@@ -1,0 +1,199 @@
+"""DeepShift-PS: a shift and a sign behind each weight, both trained (equation 3.2 of the paper).
+
+    weight = sign(round(S)) · 2^round(P)
+
+Reference mode is DeepShift's: dL/dS = g and dL/dP = g · weight · ln 2, with g = dL/dweight. A weight of 2^−6
+then moves its exponent by a 64th of what a weight of 1 does, so under SGD small weights never change. P
+starts at random, half of the signs start at zero.
+
+Default mode starts at the float weights, w = S · 2^P exactly: |S| = 1, or, below the smallest level 2^l, P =
+l and S = w / 2^l, so that |S| ≤ 1/2 just where the nearest level is zero. What is trained are p and s, the
+same latents in the unit of the weights themselves, so that a step of any optimizer means for them about what
+it means for a float weight:
+
+    P = c + p / 2^c,    S = s / 2^c
+
+The *centre* c lies two octaves below the channel's top at the start, where most weights are. Weight decay,
+which pulls p to 0, so gathers the exponents of a channel there, while it would pull P to 0: every weight to
+1. Gradients are those of w = S · 2^P, rescaled so that a step of SGD moves w about as far as it would move a
+float weight: with m = |weight|, not below an 8th of the channel's top,
+
+    dL/ds = g · 2^c / 2m,    dL/dp = g · sign(round(S)) · 2^c / (2m · ln 2)
+
+The latents stay within what their levels can show: |S| ≤ 1, P at most three octaves above the first top;
+further out, a gradient would need many steps to show any effect, and one wild step could not be undone.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from jouleshift.config import ShiftConfig
+from jouleshift.nn.weights import Channels, LatentWeight
+from jouleshift.quant import power_of_two as po2
+
+_LN2 = math.log(2)
+_VALUE_TO_LOG = 1 - math.log2(1.5)
+"""floor(P + this) is the exponent whose value is nearest to 2^P."""
+_CENTRE_BELOW_TOP = 2
+_HEADROOM = 3
+_SMALLEST_SCALE = 2.0**-3
+_NOTHING = 2.0**-24
+
+
+class PSWeight(LatentWeight):
+    """The latents of one weight tensor: p and s with c as `centre`; in reference mode P and S themselves."""
+
+    centre: Tensor | None
+
+    def __init__(self, config: ShiftConfig, weight: Tensor, channels: Channels) -> None:
+        super().__init__(config, channels)
+        weight = weight.detach()
+        if config.mode == "reference":
+            shift, sign, centre = *self._random(weight), None
+        else:
+            shift, sign, centre = self._nearest(weight)
+        self.shift, self.sign = nn.Parameter(shift), nn.Parameter(sign)
+        self.register_buffer("centre", centre)
+
+    def _random(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """DeepShift's start: a convolution's exponents in −10 … −1, a linear layer's over the whole grid."""
+        lowest, highest = (self.grid.lowest, 0) if weight.dim() == 2 else (-10, -1)
+        shift = torch.empty_like(weight).uniform_(lowest, highest)
+        return shift, torch.empty_like(shift).uniform_(-1, 1)
+
+    def _nearest(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Shift, sign and centre with S · 2^P = weight, computed in float32.
+
+        A channel without weights worth the name (below 2^−24) has no magnitude to start from; it gets the
+        one of 1 / √fan_in.
+        """
+        exact = weight.to(torch.float32)
+        top = po2.top_level(self.channels.largest(exact.abs()) * 2.0**-self.octaves_clipped)
+        usual = po2.top_level(torch.full_like(top, weight[0].numel() ** -0.5))
+        empty = top < _NOTHING
+        top = torch.where(empty, usual, top)
+        smallest = torch.where(empty, top, po2.smallest_level(self.grid, top))
+        centre = torch.log2(top) - _CENTRE_BELOW_TOP
+        shift = torch.log2(torch.maximum(exact.abs(), smallest)) - centre
+        sign = (exact / smallest).clamp_(-1.0, 1.0)
+        unit = torch.exp2(centre)
+        return (shift * unit).to(weight.dtype), (sign * unit).to(weight.dtype), centre
+
+    def forward(self) -> Tensor:
+        if self.centre is None:
+            with torch.no_grad():
+                self.shift.clamp_(self.grid.lowest, 0)
+            return _DeepShiftPS.apply(self.shift, self.sign, self.stochastic)
+        if self.training:
+            with torch.no_grad():
+                self._bound_in_place(torch.exp2(self.centre))
+        lowest, stochastic = self.grid.lowest, self.stochastic
+        return _RescaledPS.apply(self.shift, self.sign, self.centre, self.top(), lowest, stochastic)
+
+    def exponent_and_sign(self) -> tuple[Tensor, Tensor]:
+        """P and S, float32, without gradient."""
+        shift, sign = self.shift.detach().float(), self.sign.detach().float()
+        if self.centre is None:
+            return shift, sign
+        return _in_octaves(shift, sign, self.centre)
+
+    def _bound_in_place(self, unit: Tensor) -> None:
+        lowest, highest = self._bounds
+        self.shift.copy_(torch.clamp(self.shift, lowest * unit, highest * unit))
+        self.sign.copy_(torch.clamp(self.sign, -unit, unit))
+
+    @property
+    def _bounds(self) -> tuple[int, int]:
+        """The range of P − c in default mode."""
+        return self.grid.lowest - _HEADROOM, _CENTRE_BELOW_TOP + _HEADROOM
+
+    @torch.no_grad()
+    def freeze(self) -> None:
+        weight, top = self._evaluated(), self.top()
+        exponent = weight.float().abs().log2()
+        exponent = torch.where(weight == 0, torch.round(self.exponent_and_sign()[0]), exponent.round())
+        exponent += self.octaves_clipped * (weight.abs() == top)  # or the next top would lie lower
+        sign = torch.sign(weight)
+        if self.centre is not None:
+            unit = torch.exp2(self.centre)
+            exponent, sign = (exponent - self.centre) * unit, sign * unit
+        self.shift.copy_(exponent)
+        self.sign.copy_(sign)
+        for parameter in self.parameters():
+            parameter.requires_grad_(False)
+
+    def top(self) -> Tensor:
+        exponent, sign = self.exponent_and_sign()
+        used = self.channels.largest(exponent.masked_fill(sign.abs() <= 0.5, -math.inf))
+        if self.centre is None:
+            return torch.ones_like(used)
+        used = torch.where(used.isinf(), self.channels.largest(exponent), used)  # all its weights are zero
+        lowest, highest = self._bounds
+        bounded = torch.clamp(used, self.centre + lowest, self.centre + highest)
+        nearest = torch.floor(bounded + _VALUE_TO_LOG).nan_to_num_(nan=0.0) - self.octaves_clipped
+        return po2.power(nearest.clamp_(po2.MIN_EXPONENT, po2.MAX_EXPONENT))
+
+
+def _ternary(sign: Tensor, stochastic: bool) -> Tensor:
+    """sign(round(S)) as −1, 0, 1."""
+    if not stochastic:
+        return torch.sign(torch.round(sign))
+    floor = torch.floor(sign)
+    return torch.sign(floor + (torch.rand_like(sign) < sign - floor))
+
+
+def _signed_power(exponent: Tensor, ternary: Tensor, shift: Tensor, sign: Tensor) -> Tensor:
+    """ternary · 2^exponent in the latents' dtype; NaN where a latent is NaN."""
+    broken = shift.isnan() | sign.isnan()
+    magnitude = po2.power(exponent.nan_to_num(0.0).clamp(min=po2.MIN_EXPONENT))
+    return (magnitude * ternary.float()).masked_fill(broken, math.nan).to(shift.dtype)
+
+
+def _in_octaves(shift: Tensor, sign: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
+    """P and S of the latents p and s."""
+    unit = torch.exp2(centre)
+    return centre + shift / unit, sign / unit
+
+
+class _DeepShiftPS(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, shift: Tensor, sign: Tensor, stochastic: bool) -> Tensor:
+        exponent = torch.round(shift)
+        if stochastic:
+            floor = torch.floor(shift)
+            exponent = floor + (torch.rand_like(shift) < shift - floor)
+        weight = _signed_power(exponent, _ternary(sign, stochastic), shift, sign)
+        ctx.save_for_backward(weight)
+        return weight
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (weight,) = ctx.saved_tensors
+        return gradients[0] * weight * _LN2, gradients[0], None
+
+
+class _RescaledPS(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, shift: Tensor, sign: Tensor, centre: Tensor, top: Tensor, lowest: int, stochastic: bool
+    ) -> Tensor:
+        highest = torch.log2(top)
+        exact, exact_sign = _in_octaves(shift.float(), sign.float(), centre)
+        exact = torch.clamp(exact, (highest + lowest).clamp_min_(po2.MIN_EXPONENT), highest)
+        exponent = torch.floor(exact + _VALUE_TO_LOG)
+        if stochastic:
+            floor = torch.floor(exact)
+            exponent = floor + (torch.rand_like(exact) < torch.exp2(exact - floor) - 1)
+        ternary = _ternary(exact_sign, stochastic)
+        scale = torch.maximum(po2.power(exponent.nan_to_num(0.0)), top * _SMALLEST_SCALE)
+        ctx.save_for_backward(ternary, torch.exp2(centre) / (2 * scale))
+        return _signed_power(exponent, ternary, shift, sign)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        ternary, rescaling = ctx.saved_tensors
+        gradient = gradients[0] * rescaling
+        return gradient * ternary / _LN2, gradient, None, None, None, None
