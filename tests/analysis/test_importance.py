@@ -1,9 +1,10 @@
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from jouleshift.analysis.domains import Domain, domains_of_space, domains_of_trials
+from jouleshift.analysis.domains import Domain, domains_of_runs, domains_of_space, domains_of_trials
 from jouleshift.analysis.importance import importance_of, importance_of_arrays
 from tests.analysis.synthetic import DEFAULT, hyperband_run, objectives_of, record, run_of, sample_config
 
@@ -150,6 +151,21 @@ def test_domains_are_read_off_the_trials():
     assert "Ranger" in found["optimizer"].levels
     same = domains_of_trials([record(1, config=DEFAULT)])
     assert all(d.is_single for d in same)
+
+
+def test_the_searched_space_is_taken_from_the_run_where_it_tells_it():
+    made = hyperband_run(60, space={"weight_bits": [2, 8]})
+
+    def renamed(trial):
+        return replace(trial, config={k.replace("act_", "activation_"): v for k, v in trial.config.items()})
+
+    trials = tuple(replace(r, trial=renamed(r.trial)) for r in made.trials)
+    told = replace(made, trials=trials, env={"max_depth": 20})
+    found = {d.name: d for d in domains_of_runs([told])}
+    assert (found["learning_rate"].low, found["learning_rate"].high) == (0.001, 0.1)
+    assert found["shift_depth"].levels == tuple(range(21))
+    shallow = replace(told, env={"max_depth": 3})  # its trials do not fit such a space
+    assert len({d.name: d for d in domains_of_runs([shallow])}["shift_depth"].levels) > 4
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,12 @@ def test_front_takes_only_finished_trials_of_the_full_budget():
     assert [r.trial.id for r in pareto.front(run)] == [4, 3]
 
 
+def test_front_of_any_trials_passes_over_those_without_a_result():
+    records = [record(1, failure=Failure("crashed", "x")), record(2), record(3, 0.2, 1.0)]
+    assert [r.trial.id for r in pareto.front_of(records)] == [3]
+    assert pareto.front_of(records[:2]) == ()
+
+
 def test_equal_networks_all_stay_in_the_order_of_proposal():
     run = run_of(record(1, 0.2, 1.0), record(2, 0.2, 1.0), record(3, 0.1, 2.0))
     assert [r.trial.id for r in pareto.front(run)] == [3, 1, 2]

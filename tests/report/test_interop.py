@@ -40,9 +40,9 @@ def space():
 def run(tmp_path):
     made = hyperband_run(60, path=tmp_path / "made-up")
     odd = (
-        record(61, failure=Failure("timeout", "too long")),
-        record(62, failure=Failure("out-of-memory", "7 GB")),
-        TrialRecord(record(63).trial, evaluation(0.5, None), 1.0),
+        record(61, failure=Failure("timeout", "too long"), config={"batch_size": 61}),
+        record(62, failure=Failure("out-of-memory", "7 GB"), config={"batch_size": 62}),
+        TrialRecord(record(63, config={"batch_size": 63}).trial, evaluation(0.5, None), 1.0),
         record(64),
     )
     return run_of(*made.trials, *odd, path=made.path)
@@ -114,7 +114,7 @@ def test_smac3_itself_loads_them(run):
 
     history = RunHistory()
     history.load(write_as("smac3", run, space(), WORLD) / "runhistory.json", space())
-    assert len(history) == 63
+    assert len(history) == 63  # SMAC3 knows a trial by configuration, seed and budget; all of these differ
 
 
 def test_optuna_sees_the_front_and_no_lower_budget_on_it(run):

@@ -1,6 +1,7 @@
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -144,3 +145,12 @@ def test_no_space_leaves_the_old_file_whole(tmp_path, monkeypatch):
         write_files(tmp_path, {"trials.csv": b"new"})
     assert (tmp_path / "trials.csv").read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["trials.csv"]
+
+
+def test_the_cost_of_the_search_is_shown_where_every_part_of_it_is_known():
+    sessions = [{"energy_j": 1800.0, "kind": "estimated", "origin": "time × 10 W stated"}] * 2
+    view = digest([replace(hyperband_run(20), env={"search_energy": sessions})])
+    assert "3.60 kJ (estimated: time × 10 W stated)" in page(view, WORLD, "x")
+    assert "450 mg CO₂eq" in page(view, WORLD, "x")
+    holed = digest([replace(hyperband_run(20), env={"search_energy": [*sessions, {"energy_j": None}]})])
+    assert "not measured on this machine" in page(holed, WORLD, "x")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jouleshift.analysis.domains import Domain, domains_of_trials
+from jouleshift.analysis.domains import Domain, domains_of_runs
 from jouleshift.analysis.fanova import grow
 from jouleshift.analysis.importance import FEWEST, evenly
 from jouleshift.analysis.pareto import full_budget, objectives, points_of
@@ -59,8 +59,7 @@ def predictor_of(runs: Sequence[Run], trees: int = 32, seed: int = 0) -> Predict
     records = evenly([r for run in runs for r in run.trials if objectives(r) is not None])
     if len(records) < FEWEST:
         return None
-    everything = [r for run in runs for r in run.trials]
-    domains = tuple(d for d in domains_of_trials(everything) if not d.is_single)
+    domains = tuple(d for d in domains_of_runs(runs) if not d.is_single)
     full = max(full_budget(run) for run in runs)
     budgets = np.log([r.trial.budget for r in records])
     places = budgets / np.log(full) if full > 1 else 0 * budgets

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from jouleshift.records import TrialRecord, Value
+from jouleshift.errors import BadInput
+from jouleshift.records import Run, TrialRecord, Value
 
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
@@ -39,6 +40,14 @@ class Domain:
     def is_single(self) -> bool:
         """Whether there is only one value, so nothing can vary with it."""
         return len(self.levels) == 1 if self.levels else not self.high > self.low
+
+    def covers(self, value: Value | None) -> bool:
+        """Whether a value, or the lack of one, has a place in this domain."""
+        if value is None:
+            return True
+        if self.levels:
+            return value in self.levels
+        return isinstance(value, int | float) and self.low <= value <= self.high
 
     def encode(self, values: Sequence[Value | None], rng: np.random.Generator) -> FloatArray:
         """Values as shares of the domain, in 0 … 1; None becomes a random one, an unknown level KeyError."""
@@ -103,6 +112,32 @@ def _domain_of(hyperparameter: object) -> Domain:
             low, high = float(hyperparameter.lower), float(hyperparameter.upper)
             return Domain(hyperparameter.name, low, high, log=bool(hyperparameter.log))
     raise TypeError(f"no domain for {hyperparameter!r}")
+
+
+def domains_of_runs(runs: Sequence[Run]) -> tuple[Domain, ...]:
+    """The domains of the space that all these runs searched; where they do not tell it, what their trials
+    suggest.
+
+    A run tells its space by `space` in its configuration and `max_depth`, the convertible layers of its
+    network, in its environment.
+    """
+    records = [record for run in runs for record in run.trials]
+    spaces = {_searched_space(run) for run in runs}
+    known = spaces.pop() if len(spaces) == 1 else None
+    covered = known and all(d.covers(r.trial.config.get(d.name)) for d in known for r in records)
+    return known if known and covered else domains_of_trials(records)
+
+
+def _searched_space(run: Run) -> tuple[Domain, ...] | None:
+    from jouleshift.space import build_space
+
+    depth, overrides = run.env.get("max_depth"), run.config.get("space")
+    if not isinstance(depth, int) or not isinstance(overrides, dict):
+        return None
+    try:
+        return domains_of_space(build_space(depth, overrides))
+    except BadInput:  # a space of another version
+        return None
 
 
 def domains_of_trials(records: Sequence[TrialRecord]) -> tuple[Domain, ...]:

@@ -21,7 +21,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from jouleshift.analysis.domains import Domain, domains_of_trials
+from jouleshift.analysis.domains import Domain, domains_of_runs
 from jouleshift.analysis.fanova import Decomposition, boxes_of, decompose, grow
 from jouleshift.analysis.pareto import non_dominated, objectives, points_of
 from jouleshift.records import Run, TrialRecord, Value
@@ -140,16 +140,16 @@ def importance_of(
 ) -> RunImportance | None:
     """The importance of hyperparameters in these runs, or None below 12 finished trials at the budget.
 
-    `budget` is in epochs, by default the one with the most results. `domains` states the space; without it
-    the space is taken to be what the trials span. Hyperparameters with one value only are left out. The
-    same runs and seed give the same result.
+    `budget` is in epochs, by default the one with the most results. `domains` states the space, by default
+    the one that the runs searched. Hyperparameters with one value only are left out. The same runs and seed
+    give the same result.
     """
     finished = [r for run in runs for r in run.trials if objectives(r) is not None]
     if budget is None:
         counts = Counter(r.trial.budget for r in finished)
         budget = max(counts, key=lambda b: (counts[b], b), default=0)
     records = evenly([r for r in finished if r.trial.budget == budget])
-    chosen = [d for d in domains or domains_of_trials(finished) if not d.is_single]
+    chosen = [d for d in domains or domains_of_runs(runs) if not d.is_single]
     if len(records) < FEWEST or not chosen:
         return None
     rng = np.random.default_rng(seed)

@@ -120,11 +120,13 @@ def front(run: Run) -> tuple[TrialRecord, ...]:
 
 
 def front_of(records: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
-    """The non-dominated among finished trials, from the lowest error to the lowest energy.
+    """The non-dominated among trials, from the lowest error to the lowest energy; those without a result
+    are out.
 
     Raises BadInput where their energies come from different sources: such numbers share no front.
     """
     energy_source(records)
+    records = [r for r in records if objectives(r) is not None]
     points = points_of(records)
     chosen = np.flatnonzero(non_dominated(points))
     order = np.lexsort((chosen, points[chosen, 1], points[chosen, 0]))

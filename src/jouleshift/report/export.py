@@ -26,24 +26,23 @@ def write_report(
     names a directory. Raises BadInput where nothing can be written there, and where the runs' energies come
     from different sources.
 
-    With `live`, for a run that goes on, the page loads itself anew and the slow analyses are left out.
+    With `live`, for a run that goes on, the page loads itself anew; slow analyses and the picture are left
+    out.
     """
     view = digest(runs)
     found = None if live else insight(view)
     target = out or _target(runs)
-    title = " + ".join(run.path.name for run in runs)
+    names = " + ".join(run.path.name for run in runs)
     what = ", ".join(str(runs[0].config[key]) for key in ("data", "model") if key in runs[0].config)
-    write_files(
-        target,
-        {
-            "trials.csv": trials_csv(view, view.points, intensity).encode(errors="replace"),
-            "front.csv": trials_csv(view, view.front, intensity).encode(errors="replace"),
-            "front.png": front_png(view, f"{title}: {what}" if what else title),
-            "report.html": page(view, intensity, f"{title}: {what}" if what else title, found, live).encode(
-                errors="replace"
-            ),
-        },
-    )
+    title = f"{names}: {what}" if what else names
+    files = {
+        "trials.csv": trials_csv(view, view.points, intensity).encode(errors="replace"),
+        "front.csv": trials_csv(view, view.front, intensity).encode(errors="replace"),
+        "report.html": page(view, intensity, title, found, live).encode(errors="replace"),
+    }
+    if not live:
+        files["front.png"] = front_png(view, title)
+    write_files(target, files)
     return target / "report.html"
 
 

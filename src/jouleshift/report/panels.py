@@ -186,15 +186,18 @@ def _progress(view: Digest, found: Insight, figures: Figures) -> Markup | None:
 
 
 def _cost(view: Digest, intensity: CarbonIntensity) -> Markup:
-    """What the search itself took. Its energy is shown only where env.json has it under `search_energy`."""
+    """What the search itself took.
+
+    Its energy is shown where env.json has `search_energy`, a list with `energy_j`, `kind` and `origin` of
+    each time that the search was run or continued.
+    """
     spent = sum(p.record.duration_s or 0.0 for p in view.points)
     epochs = sum(result.trained_epochs for result in view.results)
     facts: dict[str, Any] = {"trials ended": str(len(view.points) - len(view.of("running")))}
     facts |= {"epochs trained": str(epochs), "time in trials": duration(spent)}
-    known = [
-        e for run in view.runs if isinstance(e := run.env.get("search_energy"), dict) and e.get("energy_j")
-    ]
-    if len(known) == len(view.runs):
+    read = [entry for run in view.runs for entry in run.env.get("search_energy") or [{}]]
+    known = [entry for entry in read if isinstance(entry.get("energy_j"), int | float)]
+    if len(known) == len(read):
         energy_j = sum(float(e["energy_j"]) for e in known)
         how = "; ".join(
             dict.fromkeys(f"{e.get('kind', 'unknown')}: {e.get('origin', 'unknown')}" for e in known)
