@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
 
 _SCHEDULERS = {
+    "mo-hyperband": "jouleshift.hpo.mo_hyperband:MoHyperband",
     "parego-hyperband": "jouleshift.hpo.smac:ParegoHyperband",
     "random": "jouleshift.hpo.random:RandomSearch",
 }
