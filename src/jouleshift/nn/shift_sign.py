@@ -25,6 +25,7 @@ further out, a gradient would need many steps to show any effect, and one wild s
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -90,20 +91,22 @@ class PSWeight(LatentWeight):
         if self.training:
             with torch.no_grad():
                 self._bound_in_place(torch.exp2(self.centre))
-        lowest, stochastic = self.grid.lowest, self.stochastic
-        return _RescaledPS.apply(self.shift, self.sign, self.centre, self.top(), lowest, stochastic)
+        exponent, sign = self.exponent_and_sign()
+        level = _Level(exponent, sign, torch.exp2(self.centre), self._top(exponent, sign), self.grid.lowest)
+        return _RescaledPS.apply(self.shift, self.sign, level, self.stochastic)
 
     def exponent_and_sign(self) -> tuple[Tensor, Tensor]:
         """P and S, float32, without gradient."""
         shift, sign = self.shift.detach().float(), self.sign.detach().float()
         if self.centre is None:
             return shift, sign
-        return _in_octaves(shift, sign, self.centre)
+        per_unit = torch.exp2(-self.centre)
+        return torch.addcmul(self.centre, shift, per_unit), sign * per_unit
 
     def _bound_in_place(self, unit: Tensor) -> None:
         lowest, highest = self._bounds
-        self.shift.copy_(torch.clamp(self.shift, lowest * unit, highest * unit))
-        self.sign.copy_(torch.clamp(self.sign, -unit, unit))
+        self.shift.clamp_(lowest * unit, highest * unit)
+        self.sign.clamp_(-unit, unit)
 
     @property
     def _bounds(self) -> tuple[int, int]:
@@ -126,7 +129,9 @@ class PSWeight(LatentWeight):
             parameter.requires_grad_(False)
 
     def top(self) -> Tensor:
-        exponent, sign = self.exponent_and_sign()
+        return self._top(*self.exponent_and_sign())
+
+    def _top(self, exponent: Tensor, sign: Tensor) -> Tensor:
         used = self.channels.largest(exponent.masked_fill(sign.abs() <= 0.5, -math.inf))
         if self.centre is None:
             return torch.ones_like(used)
@@ -137,35 +142,40 @@ class PSWeight(LatentWeight):
         return po2.power(nearest.clamp_(po2.MIN_EXPONENT, po2.MAX_EXPONENT))
 
 
+@dataclass(frozen=True)
+class _Level:
+    """What the rounding of one weight tensor takes: P and S, 2^c, the channels' tops, the lowest exponent."""
+
+    exponent: Tensor
+    sign: Tensor
+    unit: Tensor
+    top: Tensor
+    lowest: int
+
+
 def _ternary(sign: Tensor, stochastic: bool) -> Tensor:
-    """sign(round(S)) as −1, 0, 1."""
+    """sign(round(S)) as −1, 0, 1; NaN where S is NaN."""
     if not stochastic:
-        return torch.sign(torch.round(sign))
+        return torch.round(sign).clamp_(-1.0, 1.0)
     floor = torch.floor(sign)
-    return torch.sign(floor + (torch.rand_like(sign) < sign - floor))
+    return (floor + (torch.rand_like(sign) < sign - floor)).clamp_(-1.0, 1.0)
 
 
-def _signed_power(exponent: Tensor, ternary: Tensor, shift: Tensor, sign: Tensor) -> Tensor:
-    """ternary · 2^exponent in the latents' dtype; NaN where a latent is NaN."""
-    broken = shift.isnan() | sign.isnan()
-    magnitude = po2.power(exponent.nan_to_num(0.0).clamp(min=po2.MIN_EXPONENT))
-    return (magnitude * ternary.float()).masked_fill(broken, math.nan).to(shift.dtype)
-
-
-def _in_octaves(shift: Tensor, sign: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
-    """P and S of the latents p and s."""
-    unit = torch.exp2(centre)
-    return centre + shift / unit, sign / unit
+def _signed_power(exponent: Tensor, ternary: Tensor) -> tuple[Tensor, Tensor]:
+    """2^exponent and ternary · 2^exponent, float32; the latter is NaN where either is NaN."""
+    magnitude = po2.power(exponent)
+    return magnitude, torch.add(ternary, exponent, alpha=0).mul_(magnitude)
 
 
 class _DeepShiftPS(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, shift: Tensor, sign: Tensor, stochastic: bool) -> Tensor:
-        exponent = torch.round(shift)
+        exponent = torch.round(shift.float())
         if stochastic:
-            floor = torch.floor(shift)
-            exponent = floor + (torch.rand_like(shift) < shift - floor)
-        weight = _signed_power(exponent, _ternary(sign, stochastic), shift, sign)
+            floor = torch.floor(shift.float())
+            exponent = floor + (torch.rand_like(floor) < shift - floor)
+        exponent = exponent.clamp_(min=po2.MIN_EXPONENT)
+        weight = _signed_power(exponent, _ternary(sign.float(), stochastic))[1].to(shift.dtype)
         ctx.save_for_backward(weight)
         return weight
 
@@ -177,23 +187,22 @@ class _DeepShiftPS(torch.autograd.Function):
 
 class _RescaledPS(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, shift: Tensor, sign: Tensor, centre: Tensor, top: Tensor, lowest: int, stochastic: bool
-    ) -> Tensor:
-        highest = torch.log2(top)
-        exact, exact_sign = _in_octaves(shift.float(), sign.float(), centre)
-        exact = torch.clamp(exact, (highest + lowest).clamp_min_(po2.MIN_EXPONENT), highest)
-        exponent = torch.floor(exact + _VALUE_TO_LOG)
+    def forward(ctx: Any, shift: Tensor, _sign: Tensor, level: _Level, stochastic: bool) -> Tensor:
+        highest = torch.log2(level.top)
+        exact = torch.clamp(level.exponent, (highest + level.lowest).clamp_min_(po2.MIN_EXPONENT), highest)
         if stochastic:
             floor = torch.floor(exact)
             exponent = floor + (torch.rand_like(exact) < torch.exp2(exact - floor) - 1)
-        ternary = _ternary(exact_sign, stochastic)
-        scale = torch.maximum(po2.power(exponent.nan_to_num(0.0)), top * _SMALLEST_SCALE)
-        ctx.save_for_backward(ternary, torch.exp2(centre) / (2 * scale))
-        return _signed_power(exponent, ternary, shift, sign)
+        else:
+            exponent = exact.add_(_VALUE_TO_LOG).floor_()
+        ternary = _ternary(level.sign, stochastic)
+        magnitude, weight = _signed_power(exponent, ternary)
+        rescaling = (0.5 * level.unit) / torch.maximum(magnitude, level.top * _SMALLEST_SCALE)
+        ctx.save_for_backward(ternary, rescaling)
+        return weight.to(shift.dtype)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         ternary, rescaling = ctx.saved_tensors
         gradient = gradients[0] * rescaling
-        return gradient * ternary / _LN2, gradient, None, None, None, None
+        return gradient * ternary * (1 / _LN2), gradient, None, None

@@ -94,8 +94,7 @@ class QWeight(LatentWeight):
             return po2.quantise(self.weight, self.grid, self.top(), "value", self.stochastic)
         with torch.no_grad():
             self._clamp_in_place()
-        weight = po2.quantise(self.weight, self.grid, 1.0, "log", self.stochastic)
-        return weight.masked_fill(self.weight == 0, 0.0)
+        return po2.quantise(self.weight, self.grid, 1.0, "log", self.stochastic)
 
     def top(self) -> Tensor:
         largest = self.channels.largest(self.weight.detach().abs())

@@ -21,8 +21,8 @@ two:
 DeepShift's stochastic rounding is unbiased in the exponent instead, E[log2 q(w)] = log2 |w|.
 
 NaN stays NaN, ±infinity saturates at ±top. Zero becomes zero where the grid has it, else the smallest level
-with zero's sign bit (so that the mapping is odd). No level lies below 2^−126, the smallest normal float32:
-of the 8-bit grids the levels below do not exist.
+with zero's sign bit (so that the mapping is odd); in the log domain it always stays zero, as 2^log2(0) is.
+No level lies below 2^−126, the smallest normal float32: of the 8-bit grids the levels below do not exist.
 """
 
 from dataclasses import dataclass
@@ -107,6 +107,8 @@ def round_to_powers(
     if levels.has_zero:
         cut = torch.rand_like(magnitude) if stochastic else 0.5
         rounded = rounded * (magnitude >= smallest * cut)
+    elif domain == "log":
+        rounded = rounded * (magnitude > 0)
     rounded = torch.copysign(rounded, exact)
     return torch.where(exact.isnan(), exact, rounded).to(original.dtype)
 
