@@ -248,7 +248,7 @@ class TestInterruption:
             deadline = time.monotonic() + 60
             while process.poll() is None and time.monotonic() < deadline:
                 if journal.exists() and journal.read_bytes().count(b"\n") >= wanted:
-                    time.sleep(0.02 * wanted)
+                    time.sleep(0.3 + 0.05 * wanted)
                     process.send_signal(how)
                     break
                 time.sleep(0.01)

@@ -4,12 +4,11 @@ Exit codes: 0 done, 2 bad input (one line on stderr), 130 interrupted (what is f
 ours (the traceback goes into a log whose path is printed).
 """
 
-import signal
 import sys
 import tempfile
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -164,24 +163,20 @@ def _show(run: "Run", region: str, console: "Console") -> None:
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
-def main() -> NoReturn:
-    """Entry point: run a command and turn what went wrong into the documented exit code."""
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+def run() -> int:
+    """Run a command and turn what went wrong into the documented exit code."""
     try:
-        app(exit_on_error=False, print_error=False)
+        app(exit_on_error=False, print_error=False, result_action="return_value")
     except (BadInput, CycloptsError) as error:
         print(f"jouleshift: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted; finished trials are kept, the same command continues", file=sys.stderr)
-        sys.exit(130)
+        return 2
     except Bug as error:
         print(f"jouleshift: {error}", file=sys.stderr)
-        sys.exit(1)
+        return 1
     except Exception:  # noqa: BLE001 - the outermost frame: a bug is logged and reported
         print(f"jouleshift: {Bug(_log_traceback())}", file=sys.stderr)
-        sys.exit(1)
-    sys.exit(0)
+        return 1
+    return 0
 
 
 def _log_traceback() -> Path:
