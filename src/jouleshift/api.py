@@ -94,6 +94,10 @@ def resolve(config: StudyConfig) -> StudyConfig:
         Path("runs", f"{name}-{config.model.replace(':', '.')}") if config.out is None else config.out
     )
     decided["energy"] = "modelled" if config.energy == "auto" else config.energy
+    if decided["energy"] == "simulated":
+        from jouleshift.energy.codecarbon import country_of
+
+        country_of(config.region)
     decided["threads"] = config.threads or max(1, (os.cpu_count() or 1) // config.workers)
     return StudyConfig.layered(config.given(), decided)
 

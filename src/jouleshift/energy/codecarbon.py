@@ -35,6 +35,16 @@ _JOULES_PER_KWH = 3.6e6
 _MEASURED_CPU = {"intel_rapl": "RAPL", "intel_power_gadget": "Power Gadget", "windows_emi": "Windows EMI"}
 
 
+def country_of(region: str) -> str:
+    """The ISO code of the country that CodeCarbon is told. Raises BadInput where `region` is none."""
+    country = country_code(region)
+    if country is None:
+        hint = nearest(region, country_names())
+        hint = hint if "did you mean" in hint else ", by ISO code such as DEU"
+        raise BadInput(f"region {region!r}: the simulated energy source needs a country{hint}")
+    return country
+
+
 def simulated(
     fn: Callable[[], object], n_items: int, region: str, min_window_s: float = 3.0
 ) -> EnergyReading:
@@ -45,11 +55,7 @@ def simulated(
     long; its components are joules per item of cpu, gpu and ram. Where CodeCarbon returns nothing or zero,
     the energy is None and the flag is "no-reading". Raises BadInput for another region.
     """
-    country = country_code(region)
-    if country is None:
-        hint = nearest(region, country_names())
-        hint = hint if "did you mean" in hint else ", by ISO code such as DEU"
-        raise BadInput(f"region {region!r}: the simulated energy source needs a country{hint}")
+    country = country_of(region)
     with _quiet():
         tracker = _tracker(country)
         _task(tracker, fn, 0.0)

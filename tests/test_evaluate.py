@@ -1,0 +1,90 @@
+"""The composition: a configuration, a budget and a seed in, an evaluation or a failure out."""
+
+from dataclasses import replace
+
+import pytest
+
+from jouleshift.config import StudyConfig
+from jouleshift.errors import BadInput
+from jouleshift.evaluate import Evaluator, resolve_device
+from jouleshift.hpo.scheduler import plain
+from jouleshift.records import Evaluation, Failure, Trial
+from jouleshift.space import build_space
+
+STUDY = StudyConfig(data="digits", model="tiny", max_budget=3, limit_train=300, limit_val=100, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def evaluator(tmp_path_factory) -> Evaluator:
+    return Evaluator(STUDY, tmp_path_factory.mktemp("checkpoints"))
+
+
+def trial(evaluator: Evaluator, number: int, budget: int, parent: int | None = None, **changes) -> Trial:
+    config = plain(build_space(evaluator.max_depth).get_default_configuration())
+    return Trial(number, {**config, **changes}, budget, seed=0, parent=parent)
+
+
+def outcome(result: Evaluation | Failure) -> Evaluation:
+    """A result without what may differ between two ways to the same network: times and epochs saved."""
+    assert isinstance(result, Evaluation), result
+    curve = tuple(replace(point, duration_s=0.0) for point in result.curve)
+    return replace(result, curve=curve, trained_epochs=0, train_s=0.0, energy_s=0.0)
+
+
+def test_the_search_never_loads_the_test_split(evaluator):
+    assert evaluator.data.test is None
+    assert evaluator.facts["images"]["train"] == 300
+    assert evaluator.facts["images"]["val"] == 100
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"shift_type": "Q", "rounding": "stochastic", "optimizer": "Ranger"}]
+)
+def test_continuing_the_parent_equals_training_in_one_go(evaluator, changes):
+    straight = evaluator(trial(evaluator, 1, 3, **changes))
+    low = evaluator(trial(evaluator, 2, 1, **changes))
+    continued = evaluator(trial(evaluator, 3, 3, parent=2, **changes))
+    assert (low.trained_epochs, continued.trained_epochs, straight.trained_epochs) == (1, 2, 3)
+    assert outcome(continued) == outcome(straight)
+
+
+def test_a_lost_checkpoint_costs_time_only(evaluator):
+    straight = evaluator(trial(evaluator, 4, 2))
+    lost = evaluator(trial(evaluator, 5, 2, parent=999))
+    assert lost.trained_epochs == 2
+    assert outcome(lost) == outcome(straight)
+
+
+def test_what_cannot_be_converted_is_a_refused_trial_not_an_end(evaluator):
+    result = evaluator(trial(evaluator, 6, 1, shift_depth=evaluator.max_depth + 1))
+    assert isinstance(result, Failure)
+    assert result.kind == "refused"
+
+
+def test_a_learning_rate_that_explodes_is_a_failure_without_values(evaluator):
+    result = evaluator(trial(evaluator, 7, 3, learning_rate=1e30, shift_depth=0))
+    assert isinstance(result, Failure)
+    assert result.kind == "diverged"
+
+
+def test_modelled_energy_is_known_before_training_and_stamped(evaluator):
+    few_bits = {"weight_bits": 2, "activation_integer_bits": 2, "activation_fraction_bits": 4}
+    default, small = (evaluator(trial(evaluator, n, 1, **c)) for n, c in ((8, {}), (9, few_bits)))
+    again = evaluator(trial(evaluator, 10, 2))
+    assert default.energy == again.energy
+    assert small.energy.energy_j < default.energy.energy_j
+    assert (default.energy.source, default.energy.kind) == ("modelled", "modelled")
+    assert "45" in default.energy.origin
+
+
+def test_simulated_energy_is_stamped_as_such(tmp_path):
+    simulated = STUDY.model_copy(update={"energy": "simulated", "region": "FRA"})
+    evaluator = Evaluator(simulated, tmp_path)
+    reading = evaluator(trial(evaluator, 1, 1)).energy
+    assert reading.source == "simulated"
+    assert reading.energy_j > 0
+
+
+def test_a_device_that_is_not_there_is_named():
+    with pytest.raises(BadInput, match="device 'tpu7'"):
+        resolve_device("tpu7")
