@@ -129,6 +129,10 @@ class TestBadInput:
         assert flag.removeprefix("--") in message
         assert value in message
 
+    def test_simulated_energy_without_a_country(self, tmp_path):
+        message = self.refused(tmp_path, "search", "digits", "--energy", "simulated")
+        assert "needs a country" in message
+
     def test_budgets_out_of_order(self, tmp_path):
         message = self.refused(tmp_path, "search", "digits", "--min-budget", "9", "--max-budget", "3")
         assert "min_budget 9 is above max_budget 3" in message

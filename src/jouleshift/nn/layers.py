@@ -117,7 +117,8 @@ class ShiftLayer(nn.Module):
         sign = "u" if self.unsigned_input else "s"
         return (
             f"bias={self.bias is not None}, {config.kind}, weight_bits={config.weight_bits}, "
-            f"input={sign}{config.act_integer_bits}+{config.act_fraction_bits}, {config.rounding}, mode={config.mode}"
+            f"input={sign}{config.act_integer_bits}+{config.act_fraction_bits}, {config.rounding}, "
+            f"mode={config.mode}"
         )
 
 
