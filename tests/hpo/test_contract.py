@@ -43,7 +43,7 @@ def test_ids_count_from_one_and_the_default_comes_first_at_full_budget(name):
     "space", [mixed_space(), build_space(20, {"optimizer": "Adam"})], ids=["mixed", "table-1"]
 )
 def test_configurations_are_legal_plain_and_survive_json(name, space):
-    for trial in Driver(fresh(name, space)).run(16).trials:
+    for trial in Driver(fresh(name, space)).run(45).trials:
         legal = Configuration(space, values=dict(trial.config))
         assert dict(legal) == trial.config
         assert {type(value) for value in trial.config.values()} <= {int, float, str}
@@ -77,18 +77,18 @@ def test_nothing_depends_on_global_random_state(name):
     random.seed(1)
     np.random.seed(1)
     before = (random.getstate(), np.random.get_state()[1].tolist())
-    trials = Driver(fresh(name)).run(16).trials
+    trials = Driver(fresh(name)).run(45).trials
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before
     random.seed(2)
     np.random.seed(2)
-    assert Driver(fresh(name)).run(16).trials == trials
+    assert Driver(fresh(name)).run(45).trials == trials
 
 
 def test_another_process_proposes_the_same(name):
     code = (
         "import json, sys\n"
         "from tests.hpo.test_contract import fresh, Driver, to_json\n"
-        "print(json.dumps([to_json(t) for t in Driver(fresh(sys.argv[1]), workers=3).run(16).trials]))"
+        "print(json.dumps([to_json(t) for t in Driver(fresh(sys.argv[1]), workers=3).run(45).trials]))"
     )
     source = Path(jouleshift.__file__).parents[1]
     path = os.pathsep.join(map(str, [source, Path(__file__).parents[2]]))
@@ -97,7 +97,7 @@ def test_another_process_proposes_the_same(name):
         [sys.executable, "-c", code, name], capture_output=True, text=True, check=True, env=environment
     )
     theirs = [trial_from_json(trial) for trial in json.loads(done.stdout)]
-    assert theirs == Driver(fresh(name), workers=3).run(16).trials
+    assert theirs == Driver(fresh(name), workers=3).run(45).trials
 
 
 def test_seeds_differ(name):
@@ -157,7 +157,7 @@ def test_the_users_space_is_left_as_it_is_and_nothing_is_written(name, tmp_path,
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked on the terminal"))
     space = mixed_space()
     untouched = deepcopy(space)
-    Driver(fresh(name, space), fails=third).run(16)
+    Driver(fresh(name, space), fails=third).run(45)
     assert space.sample_configuration(5) == untouched.sample_configuration(5)
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")

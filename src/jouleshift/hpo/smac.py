@@ -32,10 +32,12 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from ConfigSpace import Configuration
 from smac import MultiFidelityFacade, Scenario
+from smac.acquisition.maximizer import LocalAndSortedRandomSearch, LocalSearch
 from smac.intensifier import Hyperband
 from smac.main.config_selector import ConfigSelector
 from smac.main.exceptions import ConfigurationSpaceExhaustedException
@@ -64,6 +66,17 @@ class _ClippedParEGO(ParEGO):
 
     def __call__(self, values: list[float]) -> float:
         return super().__call__(np.clip(values, 0.0, 1.0).tolist())
+
+
+class _OrderedLocalSearch(LocalSearch):
+    """SMAC's local search, from start points in a fixed order.
+
+    SMAC keeps them in a set, whose order changes with the hash seed of the process, and draws random numbers
+    for one after the other: the same history gave other proposals in each process.
+    """
+
+    def _get_initial_points(self, *args: Any, **kwargs: Any) -> list[Configuration]:
+        return sorted(super()._get_initial_points(*args, **kwargs), key=repr)
 
 
 class _FiniteSelector(ConfigSelector):
@@ -184,11 +197,18 @@ def _build(problem: Problem) -> tuple[Hyperband, MultiFidelityFacade]:
             model=_forest(scenario),
             initial_design=MultiFidelityFacade.get_initial_design(scenario, n_configs=_INITIAL_CONFIGS),
             intensifier=hyperband,
+            acquisition_maximizer=_maximizer(scenario),
             multi_objective_algorithm=_ClippedParEGO(scenario),
             config_selector=_FiniteSelector(scenario, retrain_after=_RETRAIN_AFTER, min_trials=_MIN_TRIALS),
             logging_level=False,
             overwrite=True,
         )
+
+
+def _maximizer(scenario: Scenario) -> LocalAndSortedRandomSearch:
+    maximizer = MultiFidelityFacade.get_acquisition_maximizer(scenario)
+    maximizer._local_search = _OrderedLocalSearch(scenario.configspace, seed=scenario.seed)
+    return maximizer
 
 
 def _forest(scenario: Scenario) -> RandomForest:
