@@ -129,6 +129,10 @@ class TestBadInput:
         assert flag.removeprefix("--") in message
         assert value in message
 
+    def test_unknown_region_is_refused_before_anything_runs(self, tmp_path):
+        message = self.refused(tmp_path, "search", "digits", *FIVE, "--region", "Frankreich", "--out", "run")
+        assert "Frankreich" in message
+
     def test_simulated_energy_without_a_country(self, tmp_path):
         message = self.refused(tmp_path, "search", "digits", "--energy", "simulated")
         assert "needs a country" in message
@@ -240,6 +244,21 @@ class TestSearch:
         assert "did you mean 'parquet'?" in done.stderr
 
 
+def test_a_folder_of_pictures_is_searched_from_python(tmp_path):
+    for label in range(2):
+        for number in range(30):
+            picture(tmp_path / "photos" / f"colour{label}" / f"{number}.png", 200 * label + number)
+    script = (
+        "import jouleshift as js\n"
+        "run = js.search('photos/', model='tiny', trials=2, max_budget=3, scheduler='random', out='run')\n"
+        "print(run.front[0].result.accuracy, run.report)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[1] == str(Path("run", "report.html"))
+    assert float(done.stdout.split()[0]) >= 0.5
+
+
 class TestInterruption:
     @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
     def test_stopped_at_any_moment_and_continued_equals_the_straight_run(self, finished, tmp_path, how):
@@ -273,6 +292,13 @@ class TestInterruption:
             done = jouleshift("search", "digits", *QUICK, "--trials", number, "--out", "run", cwd=tmp_path)
             assert done.returncode == 0, done.stderr
         assert trials(tmp_path / "run") == trials(finished[0])
+
+    def test_other_workers_and_threads_may_continue_a_run(self, finished, tmp_path):
+        for number, workers in (("2", "1"), ("4", "2")):
+            options = ("--trials", number, "--workers", workers, "--out", "run")
+            done = jouleshift("search", "digits", *QUICK, *options, cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+        assert len(store.read_run(tmp_path / "run").trials) == 4
 
     def test_no_worker_survives_a_killed_search(self, tmp_path):
         import psutil

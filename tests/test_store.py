@@ -93,6 +93,8 @@ def test_a_second_writer_is_refused_with_the_name_of_the_first_and_a_killed_one_
     assert ready.wait(30)
     with pytest.raises(BadInput, match=f"process {other.pid} on "), Journal(tmp_path):
         pass
+    with pytest.raises(BadInput, match=f"process {other.pid} on "):
+        store.set_aside(tmp_path)
     assert store.read_events(tmp_path / store.JOURNAL)[0] == []
     other.kill()
     other.join()

@@ -1,5 +1,9 @@
 """Small stand-ins shared by the tests: results, a space and a scheduler that need no training."""
 
+import time
+from collections.abc import Callable
+
+from jouleshift.hpo.executors import Done
 from jouleshift.hpo.scheduler import Problem, Proposal, Scheduler
 from jouleshift.records import EnergyReading, Epoch, Evaluation, Failure, Trial
 
@@ -37,3 +41,24 @@ class Counting(Scheduler):
     def _observe(self, trial: Trial, outcome) -> None:
         if not isinstance(outcome, Failure):
             self._told.append(trial.config["x"])
+
+
+class Serial:
+    """Trials in this process, one after the other: for functions that need no protection."""
+
+    def __init__(self, evaluate: Callable[[Trial], Evaluation | Failure]) -> None:
+        self._evaluate = evaluate
+        self._waiting: list[Trial] = []
+
+    @property
+    def free(self) -> int:
+        return 1 - len(self._waiting)
+
+    def submit(self, trial: Trial) -> None:
+        self._waiting.append(trial)
+
+    def wait(self) -> Done:
+        trial = self._waiting.pop(0)
+        started = time.monotonic()
+        result = self._evaluate(trial)
+        return Done(trial, result, time.monotonic() - started)

@@ -84,7 +84,13 @@ def search(
 
 
 def resolve(config: StudyConfig) -> StudyConfig:
-    """The configuration with everything that was left open decided and data paths made absolute."""
+    """The configuration with everything that was left open decided and data paths made absolute.
+
+    Raises `BadInput` for what would otherwise be noticed only when the search has ended: an unknown region.
+    """
+    from jouleshift.energy.carbon import intensity
+
+    intensity(config.region)
     decided: dict[str, Any] = {}
     name = config.data
     if config.data not in BUILT_IN_DATA:
@@ -124,8 +130,10 @@ def report(
 
 
 def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
+    from jouleshift.energy.carbon import intensity
     from jouleshift.hpo import make_scheduler
     from jouleshift.hpo.executors import Workers
+    from jouleshift.report.live import LiveReport
     from jouleshift.space import build_space
 
     with _opened(study, out) as journal:
@@ -153,7 +161,13 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
             keeper = _CheckpointKeeper(out / store.CHECKPOINTS, study.max_budget)
             for record in journal.records:
                 keeper(record)
-            run_study(scheduler, workers, journal, study.trials, watcher.progress, keeper)
+            live = LiveReport(intensity(study.region))
+
+            def tidy(record: TrialRecord) -> None:
+                keeper(record)
+                live.update(lambda: store.read_run(out))
+
+            run_study(scheduler, workers, journal, study.trials, watcher.progress, tidy)
 
 
 @contextmanager

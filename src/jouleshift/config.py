@@ -77,7 +77,7 @@ class TrainConfig(_Config):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
-RESUMABLE = frozenset({"trials", "workers", "out", "region", "trial_timeout_s", "trial_memory_mb"})
+RESUMABLE = frozenset({"trials", "workers", "threads", "out", "region", "trial_timeout_s", "trial_memory_mb"})
 """Settings that may differ when a run is continued: they change no finished trial."""
 
 

@@ -18,6 +18,7 @@ import os
 import socket
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -158,11 +159,8 @@ class Journal:
         return self
 
     def _acquire(self) -> None:
+        _acquire(self._lock, self.directory)
         holder = self.directory / _HOLDER
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise BadInput(f"{self.directory} is being written by {_describe(holder)}") from None
         write_atomically(holder, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}) + "\n")
 
     def __exit__(
@@ -186,6 +184,24 @@ class Journal:
     @property
     def records(self) -> tuple[TrialRecord, ...]:
         return records(self.events)
+
+
+def _acquire(lock: FileLock, directory: Path) -> None:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BadInput(f"{directory} is being written by {_describe(directory / _HOLDER)}") from None
+
+
+@contextmanager
+def _held(directory: Path) -> Iterator[None]:
+    """Nobody writes this run meanwhile."""
+    lock = FileLock(directory / _LOCK)
+    _acquire(lock, directory)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _describe(holder: Path) -> str:
@@ -268,7 +284,7 @@ def set_aside(directory: Path) -> Path | None:
     number = 1
     while (kept := directory.with_name(f"{directory.name}.{number}")).exists():
         number += 1
-    with writing(directory):
+    with writing(directory), _held(directory):
         directory.rename(kept)
     return kept
 

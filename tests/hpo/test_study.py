@@ -1,11 +1,10 @@
 import pytest
 
 from jouleshift.errors import BadInput
-from jouleshift.hpo.executors import Serial
 from jouleshift.hpo.study import run_study
 from jouleshift.records import Failure
 from jouleshift.store import Asked, Finished, Journal
-from tests.toys import Counting, evaluate
+from tests.toys import Counting, Serial, evaluate
 
 
 def without_time(journal: Journal):

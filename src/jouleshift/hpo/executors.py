@@ -35,7 +35,7 @@ _POLL_S = 0.5
 
 
 @dataclass(frozen=True)
-class Finished:
+class Done:
     trial: Trial
     result: Evaluation | Failure
     duration_s: float
@@ -51,30 +51,9 @@ class Executor(Protocol):
 
     def submit(self, trial: Trial) -> None: ...
 
-    def wait(self) -> Finished:
+    def wait(self) -> Done:
         """Block until a submitted trial has a result."""
         ...
-
-
-class Serial:
-    """Trials in this process, one after the other: for functions that need no protection."""
-
-    def __init__(self, evaluate: Callable[[Trial], Evaluation | Failure]) -> None:
-        self._evaluate = evaluate
-        self._waiting: list[Trial] = []
-
-    @property
-    def free(self) -> int:
-        return 1 - len(self._waiting)
-
-    def submit(self, trial: Trial) -> None:
-        self._waiting.append(trial)
-
-    def wait(self) -> Finished:
-        trial = self._waiting.pop(0)
-        started = time.monotonic()
-        result = self._evaluate(trial)
-        return Finished(trial, result, time.monotonic() - started)
 
 
 class Workers:
@@ -131,7 +110,7 @@ class Workers:
             self._workers.append(idle)
         idle.begin(trial)
 
-    def wait(self) -> Finished:
+    def wait(self) -> Done:
         while True:
             try:
                 worker, message = self._messages.get(timeout=_POLL_S)
@@ -184,7 +163,7 @@ class Workers:
             elif self._memory_mb is not None and worker.memory_mb() > self._memory_mb:
                 worker.condemn(Failure("out-of-memory", f"more than {self._memory_mb} MB of memory"))
 
-    def _bury(self, worker: "_Worker") -> Finished:
+    def _bury(self, worker: "_Worker") -> Done:
         self._workers.remove(worker)
         code = worker.exit_code()
         if worker.verdict is not None:
@@ -245,9 +224,9 @@ class _Worker:
         """Start a trial's time anew, so that loading libraries and data does not count."""
         self._started = time.monotonic()
 
-    def end(self, result: Evaluation | Failure) -> Finished:
+    def end(self, result: Evaluation | Failure) -> Done:
         assert self.trial is not None
-        finished = Finished(self.trial, result, self.elapsed_s)
+        finished = Done(self.trial, result, self.elapsed_s)
         self.trial = None
         return finished
 
