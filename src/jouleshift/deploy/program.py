@@ -132,11 +132,6 @@ class Quantise(Node):
 
 
 @dataclass(frozen=True)
-class Dequantise(Node):
-    """Integers to float32: q · 2^−f."""
-
-
-@dataclass(frozen=True)
 class Requantise(Node):
     """Integers of one format to another: clamp(round(q · 2^(f_out − f_in))), exact before rounding."""
 

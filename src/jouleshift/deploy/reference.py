@@ -71,11 +71,6 @@ def _(node: p.Quantise, values: Values, program: p.IntegerProgram) -> Array:
 
 
 @evaluate.register
-def _(node: p.Dequantise, values: Values, program: p.IntegerProgram) -> Array:
-    return dequantised(values[node.source], program.values[node.source].fixed)
-
-
-@evaluate.register
 def _(node: p.Requantise, values: Values, program: p.IntegerProgram) -> Array:
     fmt = node.output.fixed
     finer = fmt.fraction_bits - program.values[node.source].fixed.fraction_bits
