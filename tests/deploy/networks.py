@@ -1,5 +1,7 @@
 """Small networks for the tests of deployment, with norms that have seen data."""
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,16 +33,16 @@ class Everything(nn.Module):
 
 
 class Chain(nn.Module):
-    """No sums: layer after layer, so that training's simulation rounds everything the program rounds."""
+    """No sums and no means: training's simulation rounds everything that the program rounds."""
 
     def __init__(self, widths: tuple[int, ...] = (3, 8, 8, 16)) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for index, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
+        for index, (before, after) in enumerate(pairwise(widths)):
             layers += [nn.Conv2d(before, after, 3, padding=1, stride=1 + (index == 1), bias=False)]
-            layers += [nn.BatchNorm2d(after, eps=0.0), nn.ReLU()]
-        self.layers = nn.Sequential(*layers, nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.head = nn.Linear(widths[-1], 5)
+            layers += [nn.BatchNorm2d(after, eps=2.0**-16), nn.ReLU()]
+        self.layers = nn.Sequential(*layers, nn.MaxPool2d(2), nn.Flatten())
+        self.head = nn.Linear(4 * widths[-1], 5)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.layers(x))

@@ -1,4 +1,4 @@
-"""The oracle against a slower one: Python integers, pixel by pixel, straight from the program's definition."""
+"""The oracle against a slower one: Python integers, pixel by pixel, straight from the definition."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ def random_layer(rng: np.random.Generator, geometry: p.Geometry, channels: int, 
 
 def by_pixels(layer: p.ShiftLayer, image: np.ndarray) -> np.ndarray:
     """A convolution written out: every tap of every window, sign · (q << shift)."""
-    g, (channels, height, width) = layer.geometry, image.shape
+    g, (_, height, width) = layer.geometry, image.shape
     assert g is not None
     top, left, bottom, right = g.padding
     out, fan = layer.weights.signs.shape[:2]
