@@ -104,6 +104,37 @@ def status(run: Path) -> None:
 
 
 @app.command
+def verify(run: Path, *, seeds: int = 2, workers: int | None = None) -> None:
+    """Train a run's front again with fresh seeds and judge it on the test split; the same command continues.
+
+    Parameters
+    ----------
+    run
+        run directory
+    seeds
+        fresh seeds for each configuration of the front and for the default one
+    workers
+        trainings at a time; by default as in the search
+    """
+    from rich.console import Console
+
+    from jouleshift import store
+    from jouleshift.analysis.verification import verification_of
+    from jouleshift.progress import SearchDisplay
+    from jouleshift.report.verified import verified_table
+    from jouleshift.verify import verify as run_verification
+
+    console = Console()
+    with SearchDisplay(console) as display:
+        page = run_verification(run, seeds=seeds, workers=workers, watcher=display)
+    read = store.read_run(run)
+    if (found := verification_of([read])) is not None:
+        console.print(verified_table(found))
+    _show(read, read.config["region"], console)
+    console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command
 def report(
     runs: list[Path], /, *, region: str | None = None, out: Path | None = None, also: list[str] | None = None
 ) -> None:

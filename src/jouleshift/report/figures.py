@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jouleshift.analysis.attainment import Attainment
 from jouleshift.analysis.digest import Digest, Point
-from jouleshift.analysis.pareto import FloatArray, front, objectives, points_of
+from jouleshift.analysis.pareto import FloatArray, objectives, points_of
+from jouleshift.analysis.verification import Verification
 from jouleshift.report.sentences import energy_stamp
 from jouleshift.report.units import Unit, unit_for
 
@@ -35,8 +37,8 @@ def energy_unit(view: Digest) -> Unit:
     return unit_for([result.energy.energy_j for result in view.results], "J")
 
 
-def front_png(view: Digest, title: str, dpi: int = 160) -> bytes:
-    """The figure as a PNG file, the same bytes for the same digest."""
+def front_png(view: Digest, title: str, attainment: Attainment | None = None, dpi: int = 160) -> bytes:
+    """The figure as a PNG file, the same bytes for the same digest; several runs with their attainment."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -45,9 +47,15 @@ def front_png(view: Digest, title: str, dpi: int = 160) -> bytes:
     axes = figure.add_subplot()
     unit = energy_unit(view)
     _draw(axes, view, unit)
+    if attainment is not None:
+        _draw_attainment(axes, attainment, unit)
+    if view.verification is not None:
+        _draw_verified(axes, view.verification, unit)
+    if axes.has_data():
+        axes.legend(frameon=False, fontsize=9, loc="upper right")
     axes.set_title(_plain(title), loc="left", fontsize=12, fontweight="bold")
     axes.set_xlabel(f"energy per image ({unit.name})")
-    axes.set_ylabel("validation error (%)")
+    axes.set_ylabel("validation error (%)" if view.verification is None else "error (%)")
     figure.supxlabel(
         _plain(_shorten(energy_stamp(view), 130)), fontsize=7.5, color="#5b616b", x=0.01, ha="left"
     )
@@ -63,9 +71,6 @@ def _draw(axes: "Axes", view: Digest, unit: Unit) -> None:
         axes.spines[side].set_visible(False)
     _scatter(axes, view.of("lower"), unit, "lower budget", color=LOWER, s=12)
     _scatter(axes, view.of("rejected"), unit, "dominated", color=REJECTED, s=20)
-    if len(view.runs) > 1:
-        for run in view.runs:
-            _staircase(axes, points_of(front(run)), unit, color=FRONT, alpha=0.35, linewidth=1)
     _staircase(axes, points_of(view.comparison.front), unit, color=FRONT, alpha=0.9, linewidth=1.6)
     _scatter(axes, view.of("front"), unit, "front", color=FRONT, s=46, edgecolor="white", zorder=4)
     _scatter(
@@ -85,7 +90,43 @@ def _draw(axes: "Axes", view: Digest, unit: Unit) -> None:
         return
     if wants_log(points[:, 1]):
         axes.set_xscale("log")
-    axes.legend(frameon=False, fontsize=9, loc="upper right")
+
+
+def _draw_attainment(axes: "Axes", attainment: Attainment, unit: Unit) -> None:
+    """The median surface of several runs and the band that holds the middle half of them."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    good, bad = attainment.optimistic, attainment.pessimistic
+    inner = np.unique(np.concatenate((good[:, 1], bad[:, 1]))) / unit.scale
+    x = np.concatenate((inner, [max(right, inner[-1])]))
+    bottom, top = (np.minimum(_height(surface, x * unit.scale), high) for surface in (good, bad))
+    band: dict[str, Any] = {"color": FRONT, "alpha": 0.12, "linewidth": 0, "label": "middle half of the runs"}
+    axes.fill_between(x, bottom, top, step="post", **band)
+    line: dict[str, Any] = {"alpha": 0.8, "linewidth": 1.2, "linestyle": "--", "label": "median of the runs"}
+    _staircase(axes, attainment.median, unit, color=FRONT, **line)
+    axes.set_xlim(left, right)
+    axes.set_ylim(low, high)
+
+
+def _height(surface: FloatArray, energy_j: FloatArray) -> FloatArray:
+    """The error in percent that a surface reaches at each energy; infinite before its first corner."""
+    index = np.searchsorted(surface[:, 1], energy_j * (1 + 1e-12), side="right") - 1
+    return np.where(index >= 0, 100 * surface[np.maximum(index, 0), 0], np.inf)
+
+
+def _draw_verified(axes: "Axes", verification: Verification, unit: Unit) -> None:
+    """Means on test images, with one standard deviation over the fresh seeds."""
+    for label, members, color in (
+        ("front, on test images", verification.members, FRONT),
+        ("default, on test images", verification.defaults, DEFAULT),
+    ):
+        if members:
+            axes.errorbar(
+                [m.energy_j / unit.scale for m in members],
+                [100 * m.error for m in members],
+                [100 * (m.error_sd or 0.0) for m in members],
+                fmt="D", color=color, markersize=5, markerfacecolor="white", linewidth=1, capsize=2, zorder=6,
+                label=f"{label} ({len(members)})",
+            )  # fmt: skip
 
 
 def _array(points: Sequence[Point]) -> FloatArray:
