@@ -157,6 +157,35 @@ def report(
 
 
 @app.command
+def compare(first: Path, second: Path, /, *, out: Path | None = None, region: str | None = None) -> None:
+    """Fronts and hypervolumes of two runs side by side: a table, compare.csv and compare.png.
+
+    Parameters
+    ----------
+    first
+        run directory
+    second
+        run directory whose energies come from the same source
+    out
+        folder for the files; by default FIRST-vs-SECOND beside the first run
+    region
+        where the energy is drawn, for emissions; by default the first run's
+    """
+    from rich.console import Console
+
+    from jouleshift import store
+    from jouleshift.energy.carbon import intensity
+    from jouleshift.report.comparison import comparison_table, side_by_side, write_comparison
+
+    runs = [store.read_run(path) for path in (first, second)]
+    sides = side_by_side(runs)
+    target = out or first.parent / f"{first.name}-vs-{second.name}"
+    write_comparison(sides, intensity(region or runs[0].config.get("region", "world")), target)
+    Console().print(comparison_table(sides))
+    print(target / "compare.png")
+
+
+@app.command
 def doctor() -> None:
     """Sensors, devices, libraries and versions: what works here and what does not."""
     from rich.console import Console
