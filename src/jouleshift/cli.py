@@ -186,6 +186,44 @@ def compare(first: Path, second: Path, /, *, out: Path | None = None, region: st
 
 
 @app.command
+def paper(
+    experiment: str | None = None,
+    *,
+    scale: float = 1.0,
+    seeds: int = 3,
+    cifar10: str = "cifar10",
+    caltech101: str = "caltech101",
+    settings: Settings = None,
+) -> None:
+    """A figure or table of the paper with our numbers beside its own; without a name, the list of them.
+
+    Parameters
+    ----------
+    experiment
+        figure-1a … figure-1f, figure-2 … figure-5, table-1 … table-7, figure-1 for its six panels, or all
+    scale
+        1 is the full study; less takes fewer epochs, images and trials, never below three rungs
+    seeds
+        searches of each study, seeds counted from 0
+    cifar10
+        where CIFAR-10 is, if not to be downloaded: for instance "folder/cifar10-*.parquet"
+    caltech101
+        where Caltech101 is
+    """
+    from rich.console import Console
+
+    from jouleshift.paper.command import list_experiments, run_experiments
+
+    own = {} if settings is None else settings.given()
+    out = Path(own.pop("out", "runs/paper"))
+    if experiment is None:
+        Console().print(list_experiments(out, seeds))
+        return
+    own |= {"cifar10": cifar10, "caltech101": caltech101}
+    run_experiments(Console(), experiment, scale=scale, seeds=seeds, out=out, own=own)
+
+
+@app.command
 def doctor() -> None:
     """Sensors, devices, libraries and versions: what works here and what does not."""
     from rich.console import Console
