@@ -37,6 +37,17 @@ def test_the_search_never_loads_the_test_split(evaluator):
     assert evaluator.facts["images"]["val"] == 100
 
 
+def test_the_test_split_is_judged_only_where_asked_for_and_changes_no_training(evaluator, tmp_path):
+    judge = Evaluator(STUDY, tmp_path, split="test")
+    seen, judged = evaluator(trial(evaluator, 11, 2)), judge(trial(judge, 11, 2))
+    assert [e.val_error for e in judged.curve] == [e.val_error for e in seen.curve]
+    assert seen.error == seen.curve[-1].val_error
+    wrong = judged.error * len(judge.data.test)
+    assert wrong == pytest.approx(round(wrong), abs=1e-6)
+    assert judged.error != seen.error
+    assert judged.energy == seen.energy
+
+
 @pytest.mark.parametrize(
     "changes", [{}, {"shift_type": "Q", "rounding": "stochastic", "optimizer": "Ranger"}]
 )

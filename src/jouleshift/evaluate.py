@@ -3,14 +3,16 @@
 This is the one place where data, network, conversion, training and energy are composed (Algorithm 1, line 8,
 of the paper): build the network from the seed, convert it to shift layers as the configuration says, train it
 for `budget` epochs from where its parent stopped, measure its error on the validation split and its energy.
-The test split is not looked at here.
+The test split is not read, unless the evaluator is made for it: then training is the same, and the error is
+that of the trained network on the test images, which played no part in anything before.
 """
 
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -23,7 +25,7 @@ from jouleshift.energy.hardware import load_profile, model_energy
 from jouleshift.energy.workload import trace
 from jouleshift.errors import BadInput
 from jouleshift.records import EnergyReading, Epoch, Evaluation, Failure, Trial, Value
-from jouleshift.train.loop import TrainResult, train
+from jouleshift.train.loop import TrainResult, train, validate
 
 
 def shift_config(config: Mapping[str, Value], mode: NumericMode) -> ShiftConfig:
@@ -52,9 +54,10 @@ class Evaluator:
 
     `checkpoints` is the folder where trial N leaves `N.pt` and looks for its parent's. A missing or broken
     checkpoint costs time only: the trial trains from its first epoch and ends with the same weights.
+    `split` is where errors are judged; a search judges on the validation images.
     """
 
-    def __init__(self, study: StudyConfig, checkpoints: Path) -> None:
+    def __init__(self, study: StudyConfig, checkpoints: Path, split: Literal["val", "test"] = "val") -> None:
         self.study = study
         self.checkpoints = checkpoints
         self.device = resolve_device(study.device)
@@ -68,7 +71,7 @@ class Evaluator:
             limit_val=study.limit_val,
             image_size=study.image_size,
             on_corrupt=study.on_corrupt,
-            with_test=False,
+            with_test=split == "test",
         )
         self.skipped = splits.skipped
         self.data = prepare(splits, self.device)
@@ -122,6 +125,9 @@ class Evaluator:
         )
         if isinstance(trained, Failure):
             return trained
+        if self.data.test is not None:
+            _, test_error = validate(model, evaluation_batches(self.data.test))
+            trained = replace(trained, error=test_error)
         started = time.monotonic()
         energy = self.energy(model)
         return _evaluation(trained, energy, model, time.monotonic() - started)

@@ -34,7 +34,9 @@ def serve(setup: dict[str, Any], messages: Iterator[dict[str, Any]], answers: IO
     from jouleshift.config import StudyConfig
     from jouleshift.evaluate import Evaluator
 
-    evaluator = Evaluator(StudyConfig(**setup["study"]), Path(setup["checkpoints"]))
+    evaluator = Evaluator(
+        StudyConfig(**setup["study"]), Path(setup["checkpoints"]), split=setup.get("split", "val")
+    )
     _send(answers, {"ready": evaluator.facts})
     for message in messages:
         trial = trial_from_json(message["trial"])
