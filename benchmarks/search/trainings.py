@@ -2,12 +2,12 @@
 
     python -m benchmarks.search.trainings --rows 350 --out benchmarks/search/results/digits.csv
 
-ResNet20 on 700 of scikit-learn's digits (8×8, 287 validation images), 27 epochs, the eleven hyperparameters of
-Table 1. The learning rate does not depend on the number of epochs, so the error after epoch k is what a trial
-of budget k gives, and one training records all rungs. The first rows are drawn from the space; the others are
-mutations of the best two layers of fronts of the rows before them, so that the table is dense where a search
-ends. A row that diverged has no errors from there on. Rows already in the file are kept, and row k depends on
-the rows before it only, so an interrupted run goes on where it stopped.
+ResNet20 on 700 of scikit-learn's digits (8×8, 287 validation images), 27 epochs, the eleven hyperparameters
+of Table 1. The learning rate does not depend on the number of epochs, so the error after epoch k is what a
+trial of budget k gives, and one training records all rungs. The first rows are drawn from the space; the
+others are mutations of the best two layers of fronts of the rows before them, so that the table is dense
+where a search ends. A row that diverged has no errors from there on. Rows already in the file are kept, and
+row k depends on the rows before it only, so an interrupted run goes on where it stopped.
 """
 
 import argparse

@@ -35,7 +35,7 @@ def serve(setup: dict[str, Any], messages: Iterator[dict[str, Any]], answers: IO
     from jouleshift.evaluate import Evaluator
 
     evaluator = Evaluator(StudyConfig(**setup["study"]), Path(setup["checkpoints"]))
-    _send(answers, {"ready": evaluator.facts})
+    _send(answers, {"ready": evaluator.facts, "foreknown": evaluator.foreknown})
     for message in messages:
         trial = trial_from_json(message["trial"])
         result = evaluator(trial, on_epoch=lambda epoch: _send(answers, {"epoch": to_json(epoch)}))
