@@ -1,10 +1,12 @@
 """The composition: a configuration, a budget and a seed in, an evaluation or a failure out."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from jouleshift.config import StudyConfig
+from jouleshift.energy.foreknown import ForeknownEnergy, restore
 from jouleshift.errors import BadInput
 from jouleshift.evaluate import Evaluator, resolve_device
 from jouleshift.hpo.scheduler import plain
@@ -86,6 +88,14 @@ def test_modelled_energy_is_known_before_training_and_stamped(evaluator):
     assert small.energy.energy_j < default.energy.energy_j
     assert (default.energy.source, default.energy.kind) == ("modelled", "modelled")
     assert "45" in default.energy.origin
+
+
+def test_what_a_worker_says_in_advance_gives_its_own_energy(evaluator):
+    sent = json.loads(json.dumps(evaluator.foreknown))
+    energy = ForeknownEnergy(restore(sent["workload"]), sent["depths"], evaluator.profile)
+    for number, changes in ((11, {}), (12, {"shift_depth": 2, "shift_type": "Q", "weight_bits": 3})):
+        asked = trial(evaluator, number, 1, **changes)
+        assert evaluator(asked).energy.energy_j == energy(asked.config)
 
 
 def test_simulated_energy_is_stamped_as_such(tmp_path):

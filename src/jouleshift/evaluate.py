@@ -21,6 +21,7 @@ from jouleshift import conversion, models
 from jouleshift.config import NumericMode, ShiftConfig, StudyConfig, TrainConfig
 from jouleshift.data.batches import evaluation_batches, prepare
 from jouleshift.data.sources import load
+from jouleshift.energy.foreknown import describe
 from jouleshift.energy.hardware import load_profile, model_energy
 from jouleshift.energy.workload import trace
 from jouleshift.errors import BadInput
@@ -78,6 +79,13 @@ class Evaluator:
         self.profile = load_profile(study.profile)
         self.image_shape = tuple(splits.train.images.shape[1:])
         self.max_depth = conversion.convertible_layers(self.build(study.seed), study.mode)
+
+    @property
+    def foreknown(self) -> dict[str, Any]:
+        """What `energy.foreknown` needs to price configurations without this network; plain JSON."""
+        model = self.build(self.study.seed)
+        workload = trace(model, torch.zeros(1, *self.image_shape))
+        return {"workload": describe(workload), "depths": conversion.depths(model, self.study.mode)}
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def serve(setup: dict[str, Any], messages: Iterator[dict[str, Any]], answers: IO
     evaluator = Evaluator(
         StudyConfig(**setup["study"]), Path(setup["checkpoints"]), split=setup.get("split", "val")
     )
-    _send(answers, {"ready": evaluator.facts})
+    _send(answers, {"ready": evaluator.facts, "foreknown": evaluator.foreknown})
     for message in messages:
         trial = trial_from_json(message["trial"])
         result = evaluator(trial, on_epoch=lambda epoch: _send(answers, {"epoch": to_json(epoch)}))
