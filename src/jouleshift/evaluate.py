@@ -116,10 +116,28 @@ class Evaluator:
         self, trial: Trial, on_epoch: Callable[[Epoch], None] = lambda epoch: None
     ) -> Evaluation | Failure:
         try:
-            model = conversion.convert(self.build(trial.seed), shift_config(trial.config, self.study.mode))
+            trained = self.trained(trial, on_epoch)
         except BadInput as error:
             return Failure("refused", str(error))
-        trained = train(
+        if isinstance(trained, Failure):
+            return trained
+        model, result = trained
+        if self.data.test is not None:
+            _, test_error = validate(model, evaluation_batches(self.data.test))
+            result = replace(result, error=test_error)
+        started = time.monotonic()
+        energy = self.energy(model)
+        return _evaluation(result, energy, model, time.monotonic() - started)
+
+    def trained(
+        self, trial: Trial, on_epoch: Callable[[Epoch], None] = lambda epoch: None
+    ) -> tuple[nn.Module, TrainResult] | Failure:
+        """The network of a trial, trained; from its own checkpoint at once where that is complete.
+
+        Raises `BadInput` where the configuration does not fit the network.
+        """
+        model = conversion.convert(self.build(trial.seed), shift_config(trial.config, self.study.mode))
+        result = train(
             model,
             self.data,
             train_config(trial.config, self.study),
@@ -131,14 +149,7 @@ class Evaluator:
             checkpoint_out=self._checkpoint(trial.id),
             on_epoch=on_epoch,
         )
-        if isinstance(trained, Failure):
-            return trained
-        if self.data.test is not None:
-            _, test_error = validate(model, evaluation_batches(self.data.test))
-            trained = replace(trained, error=test_error)
-        started = time.monotonic()
-        energy = self.energy(model)
-        return _evaluation(trained, energy, model, time.monotonic() - started)
+        return result if isinstance(result, Failure) else (model, result)
 
     def energy(self, model: nn.Module) -> EnergyReading:
         """Energy of one inference, from the study's source."""
