@@ -112,8 +112,12 @@ class StudyConfig(_Config):
     ] = "constant"
     augment: Annotated[bool, Field(description="random crop and horizontal flip")] = True
     energy: Annotated[
-        Literal["auto", "modelled", "simulated"], Field(description="source of the energy objective")
+        Literal["auto", "modelled", "deployed", "simulated"],
+        Field(description="source of the energy objective; auto is deployed with a sensor, else modelled"),
     ] = "auto"
+    power_w: Annotated[
+        float | None, Field(gt=0, description="watts of this machine at work, where no sensor tells")
+    ] = None
     profile: Annotated[
         str, Field(description="hardware profile of modelled energy: a name or a YAML file")
     ] = "asic-45nm"

@@ -14,6 +14,7 @@ from torch import Tensor
 from jouleshift import environment, store
 from jouleshift.analysis.pick import pick
 from jouleshift.config import StudyConfig
+from jouleshift.cost import energy_of
 from jouleshift.data.batches import Resident, evaluation_batches
 from jouleshift.deploy import program as p
 from jouleshift.deploy.artefact import FORMS, export, form_of
@@ -122,11 +123,5 @@ def _card(
         intensity=intensity(region or study.region),
         configuration={**record.trial.config, "epochs": record.trial.budget, "seed": record.trial.seed},
         versions=versions,
-        search_j=_search_cost(run),
+        search_j=energy_of(run),
     )
-
-
-def _search_cost(run: Run) -> float | None:
-    """Joules that the whole search took, where the run knows."""
-    spent = run.env.get("search_energy")
-    return float(spent["energy_j"]) if spent and spent.get("energy_j") is not None else None
