@@ -244,7 +244,7 @@ def export(
     run: Path,
     *,
     pick: str = "knee",
-    format: str | None = None,  # noqa: A002 - the flag's name
+    format: str | None = None,
     out: Path | None = None,
     region: str | None = None,
 ) -> None:
@@ -306,8 +306,8 @@ def measure(
     """
     from rich.console import Console
 
-    from jouleshift.energy.carbon import intensity
     from jouleshift.deploy.measured import Conditions
+    from jouleshift.energy.carbon import intensity
     from jouleshift.measuring import measure_model
     from jouleshift.shown import measured_table
 
@@ -317,9 +317,7 @@ def measure(
 
 
 @app.command
-def convert(
-    model: str, *, classes: int = 10, channels: int = 3, settings: ShiftSettings = None
-) -> None:
+def convert(model: str, *, classes: int = 10, channels: int = 3, settings: ShiftSettings = None) -> None:
     """Convert a network to shift layers and list what was converted, what not, and why.
 
     Parameters

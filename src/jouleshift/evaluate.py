@@ -23,6 +23,7 @@ from jouleshift.data.batches import evaluation_batches, prepare
 from jouleshift.data.sources import load
 from jouleshift.energy.foreknown import describe
 from jouleshift.energy.hardware import load_profile, model_energy
+from jouleshift.energy.quiet import trial_running
 from jouleshift.energy.workload import trace
 from jouleshift.errors import BadInput
 from jouleshift.records import EnergyReading, Epoch, Evaluation, Failure, Trial, Value
@@ -117,16 +118,17 @@ class Evaluator:
     ) -> Evaluation | Failure:
         try:
             trained = self.trained(trial, on_epoch)
-        except BadInput as error:
-            return Failure("refused", str(error))
+        except BadInput as refusal:
+            return Failure("refused", str(refusal))
         if isinstance(trained, Failure):
             return trained
         model, result = trained
-        if self.data.test is not None:
-            _, test_error = validate(model, evaluation_batches(self.data.test))
-            result = replace(result, error=test_error)
         started = time.monotonic()
-        energy = self.energy(model)
+        try:
+            error, energy = self.judge(model, result.error)
+        except BadInput as refusal:
+            return Failure("refused", str(refusal))
+        result = replace(result, error=error)
         return _evaluation(result, energy, model, time.monotonic() - started)
 
     def trained(
@@ -137,26 +139,44 @@ class Evaluator:
         Raises `BadInput` where the configuration does not fit the network.
         """
         model = conversion.convert(self.build(trial.seed), shift_config(trial.config, self.study.mode))
-        result = train(
-            model,
-            self.data,
-            train_config(trial.config, self.study),
-            epochs=trial.budget,
-            horizon=self.study.max_budget,
-            seed=trial.seed,
-            device=self.device,
-            checkpoint_in=self._checkpoint(trial.parent),
-            checkpoint_out=self._checkpoint(trial.id),
-            on_epoch=on_epoch,
-        )
+        with trial_running():
+            result = train(
+                model,
+                self.data,
+                train_config(trial.config, self.study),
+                epochs=trial.budget,
+                horizon=self.study.max_budget,
+                seed=trial.seed,
+                device=self.device,
+                checkpoint_in=self._checkpoint(trial.parent),
+                checkpoint_out=self._checkpoint(trial.id),
+                on_epoch=on_epoch,
+            )
         return result if isinstance(result, Failure) else (model, result)
 
-    def energy(self, model: nn.Module) -> EnergyReading:
-        """Energy of one inference, from the study's source."""
+    def judge(self, model: nn.Module, error: float) -> tuple[float, EnergyReading]:
+        """Error on the split and energy of one inference, from the study's source.
+
+        `error` is training's own, on the validation images. Where the energy is that of the deployed network,
+        so is the error. Raises `BadInput` where the network cannot be deployed.
+        """
+        if self.study.energy == "deployed":
+            return self._deployed(model)
+        if self.data.test is not None:
+            _, error = validate(model, evaluation_batches(self.data.test))
         if self.study.energy == "simulated":
-            return self._simulated(model)
+            return error, self._simulated(model)
         example = torch.zeros(1, *self.image_shape, device=self.device)
-        return model_energy(trace(model, example), self.profile).reading()
+        return error, model_energy(trace(model, example), self.profile).reading()
+
+    def _deployed(self, model: nn.Module) -> tuple[float, EnergyReading]:
+        from jouleshift.deploy.deployed import Deployed
+        from jouleshift.deploy.measured import Conditions
+
+        deployed = Deployed.of(model, self.data)
+        conditions = Conditions(threads=torch.get_num_threads(), power_w=self.study.power_w)
+        split = self.data.val if self.data.test is None else self.data.test
+        return deployed.error(split), deployed.energy(conditions)
 
     def _simulated(self, model: nn.Module) -> EnergyReading:
         from jouleshift.energy.codecarbon import simulated

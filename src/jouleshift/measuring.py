@@ -105,7 +105,7 @@ def _by_name(name: str, conditions: Conditions) -> list[Measured]:
 
 def _eager(network: nn.Module, images: torch.Tensor, conditions: Conditions) -> Ran:
     torch.set_num_threads(conditions.threads)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = network.to(memory_format=torch.channels_last)
     batch = images.contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
         return observe("torch", partial(_logits, network, batch), len(batch), conditions)

@@ -94,9 +94,7 @@ def _run(path: Path, images: Float32Array, conditions: Conditions) -> Ran:
     return observe(runtime, lambda: run(images), len(images), conditions)
 
 
-def observe(
-    runtime: str, call: Callable[[], Float32Array], n_items: int, conditions: Conditions
-) -> Ran:
+def observe(runtime: str, call: Callable[[], Float32Array], n_items: int, conditions: Conditions) -> Ran:
     """Time a call and measure its energy, in this process."""
     from jouleshift.energy.counters import detect
     from jouleshift.energy.meter import ESTIMATE, EnergyMeter, Protocol
