@@ -52,8 +52,8 @@ def paired(row: dict[int, float], base: dict[int, float]) -> str:
 def markdown(length: dict[str, str], table: dict[str, dict[int, float]]) -> str:
     lines = [
         "ResNet20, all layers shifted, 8-bit activations unless said; {epochs} epochs of {images} images, "
-        "batches of {batch},\n{precision}; accuracy on {test_images} test images in per cent, mean ± standard "
-        "deviation over n seeds;\npaired difference to float with 95 % interval.\n".format(**length),
+        "batches of {batch},\n{precision}; accuracy on {test_images} test images in per cent, mean ± "
+        "standard deviation over n seeds;\npaired difference to float with 95 % interval.\n".format(**length),
         "| row | accuracy | n | − float |",
         "| --- | --- | --- | --- |",
     ]

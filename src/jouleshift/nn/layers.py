@@ -245,7 +245,7 @@ class ShiftConvTranspose2d(_ShiftConvolution):
         return Channels(transposed=True, groups=float_layer.groups)  # type: ignore[arg-type]
 
     def forward(self, values: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
-        output_padding = self.output_padding
+        output_padding: Any = self.output_padding
         if output_size is not None:
             output_padding = self._output_padding_for(
                 values, list(output_size), self.stride, self.padding, self.kernel_size, 2, self.dilation
