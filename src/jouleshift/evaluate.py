@@ -17,7 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from jouleshift import conversion, models
+from jouleshift import conversion, models, recipes
 from jouleshift.config import NumericMode, ShiftConfig, StudyConfig, TrainConfig
 from jouleshift.data.batches import evaluation_batches, prepare
 from jouleshift.data.sources import load
@@ -48,7 +48,7 @@ def train_config(config: Mapping[str, Value], study: StudyConfig) -> TrainConfig
     """The upper half of Table 1, and what the study fixes, as the way to train."""
     names = ("batch_size", "optimizer", "learning_rate", "momentum", "weight_decay")
     sampled: dict[str, Any] = {name: config[name] for name in names}
-    return TrainConfig(**sampled, schedule=study.schedule, augment=study.augment)
+    return TrainConfig(**sampled, **recipes.training_settings(study))
 
 
 class Evaluator:
@@ -79,6 +79,7 @@ class Evaluator:
         self.data = prepare(splits, self.device)
         self.profile = load_profile(study.profile)
         self.image_shape = tuple(splits.train.images.shape[1:])
+        self.teacher = self._float_network() if study.distil else None
         self.max_depth = conversion.convertible_layers(self.build(study.seed), study.mode)
 
     @property
@@ -131,6 +132,23 @@ class Evaluator:
         result = replace(result, error=error)
         return _evaluation(result, energy, model, time.monotonic() - started)
 
+    def _float_network(self) -> nn.Module:
+        """The float network, trained for the full budget at `TrainConfig`'s rates; kept between workers."""
+        model = self.build(self.study.seed)
+        trained = train(
+            model,
+            self.data,
+            TrainConfig(**recipes.training_settings(self.study)),
+            epochs=self.study.max_budget,
+            horizon=self.study.max_budget,
+            seed=self.study.seed,
+            device=self.device,
+            checkpoint_out=self.checkpoints / "teacher.pt",
+        )
+        if isinstance(trained, Failure):
+            raise BadInput(f"distil: the float network cannot be trained ({trained.message})")
+        return model
+
     def trained(
         self, trial: Trial, on_epoch: Callable[[Epoch], None] = lambda epoch: None
     ) -> tuple[nn.Module, TrainResult] | Failure:
@@ -139,11 +157,12 @@ class Evaluator:
         Raises `BadInput` where the configuration does not fit the network.
         """
         model = conversion.convert(self.build(trial.seed), shift_config(trial.config, self.study.mode))
+        config = train_config(trial.config, self.study)
         with trial_running():
             result = train(
                 model,
                 self.data,
-                train_config(trial.config, self.study),
+                config,
                 epochs=trial.budget,
                 horizon=self.study.max_budget,
                 seed=trial.seed,
@@ -151,6 +170,7 @@ class Evaluator:
                 checkpoint_in=self._checkpoint(trial.parent),
                 checkpoint_out=self._checkpoint(trial.id),
                 on_epoch=on_epoch,
+                recipe=recipes.recipe_for(self.study, model, config.weight_decay, self.teacher),
             )
         return result if isinstance(result, Failure) else (model, result)
 
