@@ -99,7 +99,8 @@ def _front(experiment: Experiment, runs: Runs, intensity: CarbonIntensity) -> Sh
     shown.parts += [f"{f.question}: {f.why}." for f in found if f.why and f.published != f.ours]
     shown.parts.append(f"Ours: {energy_stamp(view)}.")
     shown.files["csv"] = _fronts_csv({"published": published, "ours": ours})
-    shown.files["png"] = fronts_picture(published, view, experiment.title)
+    if experiment.kind == "front":
+        shown.files["png"] = fronts_picture(published, view, experiment.title)
     return shown
 
 
