@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,7 +52,12 @@ ShiftSettings = Annotated[ShiftConfig | None, Parameter(name="*")]
 
 @app.command
 def search(
-    data: str | None = None, *, config: Path | None = None, fresh: bool = False, settings: Settings = None
+    data: str | None = None,
+    *,
+    config: Path | None = None,
+    fresh: bool = False,
+    track: list[str] | None = None,
+    settings: Settings = None,
 ) -> None:
     """Search the front of shift networks for DATA; the same command again continues.
 
@@ -63,9 +69,11 @@ def search(
         YAML file with settings; flags override it
     fresh
         start anew; an existing run directory is kept aside as NAME.1
+    track
+        also write for mlflow or tensorboard (pip install 'jouleshift[mlflow]', 'jouleshift[tensorboard]')
     """
     given = {} if settings is None else settings.given()
-    _search(data, config=config, fresh=fresh, **given)
+    _search(data, config=config, fresh=fresh, track=track or (), **given)
 
 
 @app.command
@@ -350,15 +358,18 @@ def doctor() -> None:
     Console().print(diagnose())
 
 
-def _search(data: str | None, *, config: Path | None = None, fresh: bool, **settings: Any) -> None:
+def _search(
+    data: str | None, *, config: Path | None = None, fresh: bool, track: Sequence[str] = (), **settings: Any
+) -> None:
     from rich.console import Console
 
     from jouleshift.api import search as run_search
     from jouleshift.progress import SearchDisplay
+    from jouleshift.tracking import tracked
 
     console = Console()
-    with SearchDisplay(console) as display:
-        result = run_search(data, config=config, fresh=fresh, watcher=display, **settings)
+    with SearchDisplay(console) as display, tracked(track, display) as watcher:
+        result = run_search(data, config=config, fresh=fresh, watcher=watcher, **settings)
     _show(result.run, result.run.config["region"], console)
     if len(result.run.trials) < result.run.config["trials"]:
         console.print("The search ended early: the space holds no further configuration.")
