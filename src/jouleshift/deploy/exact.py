@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jouleshift.deploy import program as p
 from jouleshift.errors import BadInput
@@ -25,18 +26,17 @@ class Part:
     bias: p.Int64Array
     exponent: int = 0
 
-    def bounds(self, fmt: FixedPoint) -> tuple[float, float]:
-        """The smallest and largest partial sum of any channel, whatever the image."""
+    def reach(self, fmt: FixedPoint) -> NDArray[np.float64]:
+        """The largest magnitude of a partial sum of each channel, whatever the image."""
         lowest, highest = p.limits(fmt)
         by_channel = self.integers.reshape(len(self.bias), -1).astype(np.float64)
         positive, negative = np.maximum(by_channel, 0).sum(1), np.minimum(by_channel, 0).sum(1)
         high = positive * highest + negative * lowest + np.maximum(self.bias, 0)
         low = positive * lowest + negative * highest + np.minimum(self.bias, 0)
-        return float(low.min()), float(high.max())
+        return np.maximum(high, -low)
 
     def fits(self, fmt: FixedPoint) -> bool:
-        low, high = self.bounds(fmt)
-        return max(-low, high) <= LARGEST_WHOLE
+        return bool(self.reach(fmt).max() <= LARGEST_WHOLE)
 
 
 def parts(node: p.ShiftLayer, fmt: FixedPoint) -> list[Part]:
@@ -62,7 +62,7 @@ def refuse_inexact(program: p.IntegerProgram) -> None:
     reach: dict[str, float] = {program.input.name: 0.0}
     for node in program.nodes:
         value = node.output
-        reach[value.name] = 0.0 if value.format is None else _reach(node, reach)
+        reach[value.name] = 0.0 if value.format is None else _reach(node, reach, program)
         if max(reach[value.name], _within(node, reach, program)) > LARGEST_WHOLE:
             bits = value.fixed.integer_bits + value.fixed.fraction_bits
             raise BadInput(
@@ -71,12 +71,12 @@ def refuse_inexact(program: p.IntegerProgram) -> None:
             )
 
 
-def _reach(node: p.Node, reach: Mapping[str, float]) -> float:
+def _reach(node: p.Node, reach: Mapping[str, float], program: p.IntegerProgram) -> float:
     """The largest magnitude of an integer result."""
     held = float(max(map(abs, p.limits(node.output.fixed))))
     if isinstance(node, p.ShiftLayer):
-        sums = max(-node.smallest, node.largest) * float(node.multiplier.max())
-        return min(held, np.ceil(sums) + 1)
+        sums = Part(node.weights.integers, node.bias).reach(program.values[node.source].fixed)
+        return min(held, float(np.ceil((sums * node.multiplier).max())))
     if isinstance(node, p.Clamp | p.Concat | p.MaxPool | p.Subsample | p.Pad | p.Flatten):
         return max(reach[name] for name in node.sources)
     return held
