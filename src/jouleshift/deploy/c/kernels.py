@@ -2,8 +2,8 @@
 
 A file of `kernels/` is C with words for types in it: `sums_IN_ACC(const IN_t *in, ACC_t *sums)`. Rendered for
 IN = uint8, ACC = uint32 it is the function `sums_uint8_uint32` over `uint8_t` and `uint32_t`. Its first line may
-list the kernels it needs, rendered for the same types; only what a program uses is written. Where one type wants
-a function of its own, `clamped_float32.c` goes before `clamped.c`.
+list the kernels it needs, rendered for the same types; only what a program uses is written. Where some types want
+functions of their own, `clamped.WIDE=float32.c` goes before `clamped.c` for those.
 """
 
 import re
@@ -43,9 +43,13 @@ class Kernel:
 
     @cached_property
     def _source(self) -> str:
-        special = [f"{self.stem}_{value}.c" for _, value in self.types]
-        candidates = [folder / name for name in (*special, f"{self.stem}.c") for folder in (self.folder, FOLDER)]
-        return next(path for path in candidates if path.exists()).read_text()
+        candidates = [
+            path
+            for folder in dict.fromkeys((self.folder, FOLDER))
+            for path in sorted(folder.glob(f"{self.stem}.*"), key=lambda path: -path.name.count("="))
+            if {*path.name.split(".")[1:-1]} <= {f"{word}={value}" for word, value in self.types}
+        ]
+        return candidates[0].read_text()
 
 
 def kernel(stem: str, **types: str) -> Kernel:

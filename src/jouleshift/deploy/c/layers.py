@@ -102,7 +102,7 @@ def shift_layer(node: p.ShiftLayer, context: Context) -> Piece:
     number = context.number
     call = (
         f"shift_{types['IN']}_{types['ACC']}_{types['TAP']}_{types['STEP']}_{types['OUT']}(&layer_{number}, "
-        f"{{in0}}, {{out}}, {'{frame}' if way.has_frame else 'NULL'}, {{sums}}, {{taps}}, {{runs}}, {{ends}});"
+        f"{{in0}}, {{out}}, {'{frame}' if way.has_frame else 'NULL'}, {{sums}}, {{taps}}, {{runs}}, {{ends}}, {{codes}});"
     )
     rooms = (*way.room(element_bytes(types["IN"])), *_rooms(node, way, types))
     return Piece(call, (chosen,), _shift_tables(node, way, types, number), rooms, *_sharing(node, source, way))
@@ -134,12 +134,14 @@ def _rooms(node: p.ShiftLayer, way: Walk, types: dict[str, str]) -> list[Room]:
         Room("taps", way.fan_in * tap),
         Room("runs", min(way.fan_in, codes) * run),
         Room("ends", codes * tap),
+        Room("codes", way.fan_in),
     ]
 
 
 def _shift_tables(node: p.ShiftLayer, way: Walk, types: dict[str, str], number: int) -> str:
     bias, wide = f"int{node.accumulator_bits}_t", kernel("shift", **types).value("WIDE")
     reach = {
+        "taps": way.fan_in,
         "planes": way.planes,
         "rows": way.kernel[0],
         "columns": way.kernel[1],

@@ -3,8 +3,7 @@
 struct codes {
     const uint8_t *next;
     uint32_t held;
-    uint16_t zero;
-    uint8_t n_held, width;
+    uint32_t n_held, width, zero;
 };
 
 static uint32_t next_code(struct codes *codes)
@@ -13,10 +12,10 @@ static uint32_t next_code(struct codes *codes)
 
     if (codes->n_held < codes->width) {
         codes->held |= (uint32_t)*codes->next++ << codes->n_held;
-        codes->n_held = (uint8_t)(codes->n_held + 8);
+        codes->n_held += 8;
     }
     code = codes->held & (((uint32_t)1 << codes->width) - 1);
     codes->held >>= codes->width;
-    codes->n_held = (uint8_t)(codes->n_held - codes->width);
+    codes->n_held -= codes->width;
     return code;
 }

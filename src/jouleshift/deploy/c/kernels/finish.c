@@ -1,8 +1,7 @@
-/* needs: scaled clamped */
-/* Sums of `width` pixels of a channel to its outputs: float32(float32(sum) * multiplier), rounded where the
-   output is an integer, and clamped. */
-static void finish_ACC_OUT(const ACC_t *sums, uint32_t width, uint32_t multiplier, WIDE_t lowest, WIDE_t highest,
-                           OUT_t *out)
+/* needs: factor */
+/* Sums of `width` pixels of a channel to its outputs. */
+static void finish_ACC_OUT(const ACC_t *sums, uint32_t width, const struct factor_ACC_WIDE *factor, WIDE_t lowest,
+                           WIDE_t highest, OUT_t *out)
 {
     for (; width != 0; width--) {
         ACC_t sum = *sums++;
@@ -11,7 +10,7 @@ static void finish_ACC_OUT(const ACC_t *sums, uint32_t width, uint32_t multiplie
         if (negative && lowest >= 0) { /* a ReLU */
             *out++ = (OUT_t)lowest;
         } else {
-            *out++ = (OUT_t)clamped_WIDE(scaled(negative ? 0 - sum : sum, multiplier), negative, lowest, highest);
+            *out++ = (OUT_t)rescaled_ACC_WIDE(negative ? 0 - sum : sum, negative, factor, lowest, highest);
         }
     }
 }
