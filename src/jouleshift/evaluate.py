@@ -3,14 +3,16 @@
 This is the one place where data, network, conversion, training and energy are composed (Algorithm 1, line 8,
 of the paper): build the network from the seed, convert it to shift layers as the configuration says, train it
 for `budget` epochs from where its parent stopped, measure its error on the validation split and its energy.
-The test split is not looked at here.
+The test split is not read, unless the evaluator is made for it: then training is the same, and the error is
+that of the trained network on the test images, which played no part in anything before.
 """
 
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -19,11 +21,12 @@ from jouleshift import conversion, models
 from jouleshift.config import NumericMode, ShiftConfig, StudyConfig, TrainConfig
 from jouleshift.data.batches import evaluation_batches, prepare
 from jouleshift.data.sources import load
+from jouleshift.energy.foreknown import describe
 from jouleshift.energy.hardware import load_profile, model_energy
 from jouleshift.energy.workload import trace
 from jouleshift.errors import BadInput
 from jouleshift.records import EnergyReading, Epoch, Evaluation, Failure, Trial, Value
-from jouleshift.train.loop import TrainResult, train
+from jouleshift.train.loop import TrainResult, train, validate
 
 
 def shift_config(config: Mapping[str, Value], mode: NumericMode) -> ShiftConfig:
@@ -52,9 +55,10 @@ class Evaluator:
 
     `checkpoints` is the folder where trial N leaves `N.pt` and looks for its parent's. A missing or broken
     checkpoint costs time only: the trial trains from its first epoch and ends with the same weights.
+    `split` is where errors are judged; a search judges on the validation images.
     """
 
-    def __init__(self, study: StudyConfig, checkpoints: Path) -> None:
+    def __init__(self, study: StudyConfig, checkpoints: Path, split: Literal["val", "test"] = "val") -> None:
         self.study = study
         self.checkpoints = checkpoints
         self.device = resolve_device(study.device)
@@ -68,13 +72,20 @@ class Evaluator:
             limit_val=study.limit_val,
             image_size=study.image_size,
             on_corrupt=study.on_corrupt,
-            with_test=False,
+            with_test=split == "test",
         )
         self.skipped = splits.skipped
         self.data = prepare(splits, self.device)
         self.profile = load_profile(study.profile)
         self.image_shape = tuple(splits.train.images.shape[1:])
         self.max_depth = conversion.convertible_layers(self.build(study.seed), study.mode)
+
+    @property
+    def foreknown(self) -> dict[str, Any]:
+        """What `energy.foreknown` needs to price configurations without this network; plain JSON."""
+        model = self.build(self.study.seed)
+        workload = trace(model, torch.zeros(1, *self.image_shape))
+        return {"workload": describe(workload), "depths": conversion.depths(model, self.study.mode)}
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -105,10 +116,28 @@ class Evaluator:
         self, trial: Trial, on_epoch: Callable[[Epoch], None] = lambda epoch: None
     ) -> Evaluation | Failure:
         try:
-            model = conversion.convert(self.build(trial.seed), shift_config(trial.config, self.study.mode))
+            trained = self.trained(trial, on_epoch)
         except BadInput as error:
             return Failure("refused", str(error))
-        trained = train(
+        if isinstance(trained, Failure):
+            return trained
+        model, result = trained
+        if self.data.test is not None:
+            _, test_error = validate(model, evaluation_batches(self.data.test))
+            result = replace(result, error=test_error)
+        started = time.monotonic()
+        energy = self.energy(model)
+        return _evaluation(result, energy, model, time.monotonic() - started)
+
+    def trained(
+        self, trial: Trial, on_epoch: Callable[[Epoch], None] = lambda epoch: None
+    ) -> tuple[nn.Module, TrainResult] | Failure:
+        """The network of a trial, trained; from its own checkpoint at once where that is complete.
+
+        Raises `BadInput` where the configuration does not fit the network.
+        """
+        model = conversion.convert(self.build(trial.seed), shift_config(trial.config, self.study.mode))
+        result = train(
             model,
             self.data,
             train_config(trial.config, self.study),
@@ -120,11 +149,7 @@ class Evaluator:
             checkpoint_out=self._checkpoint(trial.id),
             on_epoch=on_epoch,
         )
-        if isinstance(trained, Failure):
-            return trained
-        started = time.monotonic()
-        energy = self.energy(model)
-        return _evaluation(trained, energy, model, time.monotonic() - started)
+        return result if isinstance(result, Failure) else (model, result)
 
     def energy(self, model: nn.Module) -> EnergyReading:
         """Energy of one inference, from the study's source."""

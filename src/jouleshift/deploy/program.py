@@ -157,7 +157,7 @@ class ShiftLayer(Clamped):
 
     @property
     def sums_fit_float32(self) -> bool:
-        """Whether every partial sum is an integer that float32 represents, so that its order is immaterial."""
+        """Whether float32 represents every partial sum, so that the order of summation is immaterial."""
         return max(-self.smallest, self.largest) <= 1 << 24
 
     @property

@@ -11,6 +11,7 @@ All in int64, where nothing can overflow that the program's own bounds allow.
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import singledispatch
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 from jouleshift.deploy import program as p
 from jouleshift.quant.fixed_point import FixedPoint
 
-Array = NDArray[np.int64] | NDArray[np.float32]
+Array = NDArray[Any]
+"""int64 or float32."""
 Values = Mapping[str, Array]
 
 
@@ -55,7 +57,8 @@ def _saturated(rounded: NDArray[np.floating], fmt: FixedPoint) -> NDArray[np.int
 
 
 def _clamped(values: Array, node: p.Clamped) -> Array:
-    return values if node.lowest is None and node.highest is None else np.clip(values, node.lowest, node.highest)
+    free = node.lowest is None and node.highest is None
+    return values if free else np.clip(values, node.lowest, node.highest)
 
 
 @singledispatch
@@ -140,7 +143,7 @@ def _windows(values: Array, geometry: p.Geometry, fill: int | float) -> Array:
 
 @evaluate.register
 def _(node: p.FloatLayer, values: Values, program: p.IntegerProgram) -> Array:
-    columns, image = _columns(values[node.source], node.geometry)
+    columns, _ = _columns(values[node.source], node.geometry)
     n, groups, fan_in, pixels = columns.shape
     out = len(node.bias)
     weight = node.weight.reshape(groups, out // groups, fan_in)

@@ -1,0 +1,92 @@
+"""The numbers of a shift layer: integers for its weights, a multiplier and a bias for each channel.
+
+For output channel c of a shift layer, with weights ±2^(t_c − d) (t_c the top of the channel's grid, d a
+weight's distance below it, D_c the largest distance in the channel), inputs q · 2^−f, and everything that
+follows the sum in one factor s_c and offset o_c,
+
+    y_c = s_c · Σ ± 2^(t_c − d) q 2^−f + o_c
+        = s_c · u_c · Σ ± (q << (D_c − d)) + o_c,      u_c = 2^(t_c − D_c − f)
+
+so the multiplier is |s_c| · u_c · 2^(f_out), the bias o_c · 2^(f_out) / multiplier, rounded, and signs flip
+where s_c < 0. The bias is the one thing that is rounded here; it is off by at most half a unit of the sum.
+
+No sum overflows: the largest and smallest partial sum, over all orders and all images, follow from the
+weights and the input's limits, and choose accumulators of 32 or 64 bits.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jouleshift.deploy import program as p
+from jouleshift.deploy.fold import FloatArray
+from jouleshift.deploy.graph import refusal
+from jouleshift.errors import BadInput
+from jouleshift.nn.layers import ShiftLayer
+from jouleshift.quant.fixed_point import FixedPoint
+
+_FLOAT32_INTEGERS = 1 << 24
+_LARGEST_BIAS = 1 << 30
+_LARGEST_SPAN = 40
+
+IntegerArray = NDArray[np.object_]
+"""Python integers, which know no overflow."""
+
+
+def shift_weights(layer: ShiftLayer) -> tuple[p.ShiftWeights, p.Int64Array]:
+    """The layer's weights, and the exponent of each output channel's top."""
+    try:
+        signs, exponents = (tensor.numpy() for tensor in layer.integer_weight())
+        top = layer.channel_offsets().numpy()
+    except ValueError as error:
+        raise BadInput(f"cannot deploy the network: {error}") from None
+    distances = np.where(signs == 0, 0, top.astype(np.int64) - exponents)
+    furthest = distances.reshape(len(signs), -1).max(1)
+    config = layer.shift_config
+    weights = p.ShiftWeights(
+        config.kind, config.weight_bits, signs, distances.astype(np.int8), furthest.astype(np.int8)
+    )
+    return weights, top.reshape(-1).astype(np.int64)
+
+
+def partial_sums(layer: str, weights: p.ShiftWeights, fmt: FixedPoint) -> tuple[IntegerArray, IntegerArray]:
+    """The smallest and largest partial sum of each channel, whatever the image and the order."""
+    if weights.span > _LARGEST_SPAN:
+        raise _too_wide(layer)
+    lowest, highest = p.limits(fmt)
+    integers = weights.integers.reshape(len(weights.signs), -1)
+    positive = np.maximum(integers, 0).sum(1).astype(object)
+    negative = np.minimum(integers, 0).sum(1).astype(object)
+    return positive * min(lowest, 0) + negative * highest, positive * highest + negative * lowest
+
+
+def accumulator_bits(layer: str, smallest: int, largest: int) -> int:
+    """32 or 64: what holds every sum between the two. Raises `BadInput` where nothing does."""
+    reach = max(-smallest, largest + 1)
+    if reach >= 1 << 62:
+        raise _too_wide(layer)
+    return 32 if reach <= 1 << 31 else 64
+
+
+def _too_wide(layer: str) -> BadInput:
+    return refusal(layer, "its sums may exceed 63 bits", "use fewer bits for activations or weights")
+
+
+def multiplier_and_bias(scale: FloatArray, offset: FloatArray) -> tuple[p.Float32Array, p.Int64Array]:
+    """float32 multiplier of the sum, and the bias in units of the sum.
+
+    A channel whose batch norm has turned it off (γ ≈ 0) is its offset; the multiplier is then as small as the
+    bias allows.
+    """
+    least = np.maximum(np.abs(offset) / _LARGEST_BIAS, 2.0**-60)
+    multiplier = np.maximum(scale, least).astype(np.float32)
+    return multiplier, np.rint(offset / multiplier.astype(np.float64)).astype(np.int64)
+
+
+def logits_format(scale: FloatArray, offset: FloatArray, bound: FloatArray) -> FixedPoint | None:
+    """The format of logits that loses nothing: where every channel's unit is a power of two that fits; or
+    None, float32."""
+    mantissas, exponents = np.frexp(scale)
+    fraction_bits = int(max(0, -(exponents - 1).min()))
+    largest = np.ldexp(bound * scale + np.abs(offset), fraction_bits).max()
+    exact = bool((mantissas == 0.5).all()) and largest < _FLOAT32_INTEGERS and fraction_bits < 32
+    return FixedPoint(32 - fraction_bits, fraction_bits, True) if exact else None
