@@ -1,0 +1,95 @@
+"""What float32 computes exactly: whole numbers up to 2^24, and so every sum that never leaves that range.
+
+Runtimes that have no wide integers carry the program's integers as whole numbers in float32. Sums that may
+exceed 2^24 are split at a shift t, Σ = 2^t · Σ_high + Σ_low: if both halves are exact, the one float32
+addition rounds exactly as float32(Σ) does. Where that does not hold either, the layer is refused.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from jouleshift.deploy import program as p
+from jouleshift.errors import BadInput
+from jouleshift.quant.fixed_point import FixedPoint
+
+LARGEST_WHOLE = 1 << 24
+
+
+@dataclass(frozen=True)
+class Part:
+    """2^exponent · (Σ integers · q + bias): a share of a shift layer's sum. Shapes as the layer's."""
+
+    integers: p.Int64Array
+    bias: p.Int64Array
+    exponent: int = 0
+
+    def bounds(self, fmt: FixedPoint) -> tuple[float, float]:
+        """The smallest and largest partial sum of any channel, whatever the image."""
+        lowest, highest = p.limits(fmt)
+        by_channel = self.integers.reshape(len(self.bias), -1).astype(np.float64)
+        positive, negative = np.maximum(by_channel, 0).sum(1), np.minimum(by_channel, 0).sum(1)
+        high = positive * highest + negative * lowest + np.maximum(self.bias, 0)
+        low = positive * lowest + negative * highest + np.minimum(self.bias, 0)
+        return float(low.min()), float(high.max())
+
+    def fits(self, fmt: FixedPoint) -> bool:
+        low, high = self.bounds(fmt)
+        return max(-low, high) <= LARGEST_WHOLE
+
+
+def parts(node: p.ShiftLayer, fmt: FixedPoint) -> list[Part]:
+    """The layer's sum in one part or two, each exact in float32. `BadInput` where two are not enough."""
+    whole = Part(node.weights.integers, node.bias)
+    if whole.fits(fmt):
+        return [whole]
+    for exponent in range(1, node.weights.span + 1):
+        upper = node.weights.shifts >= exponent
+        high = Part(np.where(upper, whole.integers, 0) >> exponent, node.bias >> exponent, exponent)
+        low = Part(np.where(upper, 0, whole.integers), node.bias - (high.bias << exponent))
+        if high.fits(fmt) and low.fits(fmt):
+            return [high, low]
+    bits = fmt.integer_bits + fmt.fraction_bits
+    raise BadInput(
+        f"{node.layer}: sums of {bits}-bit activations and weights up to 2^{node.weights.span} exceed what "
+        "ONNX runtimes compute exactly (2^24); use fewer activation or weight bits, or export C, which has int64"
+    )
+
+
+def refuse_inexact(program: p.IntegerProgram) -> None:
+    """`BadInput` for the first node that may make or need a whole number beyond 2^24."""
+    reach: dict[str, float] = {program.input.name: 0.0}
+    for node in program.nodes:
+        value = node.output
+        reach[value.name] = 0.0 if value.format is None else _reach(node, reach)
+        if max(reach[value.name], _within(node, reach, program)) > LARGEST_WHOLE:
+            bits = value.fixed.integer_bits + value.fixed.fraction_bits
+            raise BadInput(
+                f"{value.name}: integers of {bits} bits exceed what ONNX runtimes compute exactly (2^24); "
+                "use fewer activation bits, or export C, which has int64"
+            )
+
+
+def _reach(node: p.Node, reach: Mapping[str, float]) -> float:
+    """The largest magnitude of an integer result."""
+    held = float(max(map(abs, p.limits(node.output.fixed))))
+    if isinstance(node, p.ShiftLayer):
+        sums = max(-node.smallest, node.largest) * float(node.multiplier.max())
+        return min(held, np.ceil(sums) + 1)
+    if isinstance(node, p.Clamp | p.Concat | p.MaxPool | p.Subsample | p.Pad | p.Flatten):
+        return max(reach[name] for name in node.sources)
+    return held
+
+
+def _within(node: p.Node, reach: Mapping[str, float], program: p.IntegerProgram) -> float:
+    """The largest magnitude inside a node that has sums of its own."""
+    if node.output.format is None:
+        return 0.0
+    if isinstance(node, p.AveragePool):
+        return reach[node.source] * node.geometry.kernel[0] * node.geometry.kernel[1]
+    if isinstance(node, p.Add):
+        fractions = [program.values[name].fixed.fraction_bits for name in node.sources]
+        aligned = zip(node.sources, fractions, strict=True)
+        return sum(reach[name] * 2.0 ** (max(fractions) - fraction) for name, fraction in aligned)
+    return 0.0

@@ -1,0 +1,100 @@
+"""Which tensors of an ONNX graph carry a value of the program, and how it gets there.
+
+An integer is carried as a *byte*, a uint8 tensor, or as a *whole number* in float32. Formats of up to 8 bits
+fit a byte. Where `as_bytes` is set they travel as bytes from operation to operation; else they pass through
+one where they arise, which tells the runtime that they fit, and travel as whole numbers. Signed bytes have
+zero point 128: x86 multiplies unsigned by signed bytes. It is even, so that rounding half to even is the same
+with and without it.
+"""
+
+import numpy as np
+
+from jouleshift.deploy import program as p
+from jouleshift.deploy.onnx_graph import Graph, Name
+from jouleshift.quant.fixed_point import FixedPoint
+
+IMAGES = "images"
+Limits = tuple[p.Number | None, p.Number | None]
+
+
+def zero_point(fmt: FixedPoint) -> int:
+    """The byte that stands for 0."""
+    return 128 if fmt.signed else 0
+
+
+def fits_byte(value: p.Value) -> bool:
+    return value.format is not None and p.container_bits(value.format) == 8
+
+
+class Carriers:
+    """Reads and makes the values of a program in a graph."""
+
+    def __init__(self, graph: Graph, program: p.IntegerProgram, as_bytes: bool) -> None:
+        self._graph = graph
+        self._input = program.input
+        self.as_bytes = as_bytes
+
+    def is_byte(self, value: p.Value) -> bool:
+        """Whether a value travels as bytes."""
+        return self.as_bytes and fits_byte(value)
+
+    def name(self, value: p.Value) -> Name:
+        """The tensor that operations which leave numbers as they are read and write."""
+        if value == self._input:
+            return IMAGES
+        return f"{value.name}/{'byte' if self.is_byte(value) else 'number'}"
+
+    def whole(self, value: p.Value) -> Name:
+        """A value as whole numbers in float32; a float32 value as it is."""
+        if not self.is_byte(value):
+            return self.name(value)
+        return self._dequantised(value, self.name(value), 1, f"{value.name}/whole")
+
+    def scaled(self, value: p.Value) -> Name:
+        """What bytes stand for: q · 2^−f in float32."""
+        return self._dequantised(value, self.name(value), value.fixed.step, f"{value.name}/scaled")
+
+    def keep(self, value: p.Value, whole: Name, limits: Limits) -> None:
+        """Make a value of whole numbers (or floats) that are still to be clamped."""
+        clipped = self._graph.clip(whole, *_acting(value, limits), f"{value.name}/clipped")
+        if not fits_byte(value):
+            self._graph.add("Identity", [clipped], self.name(value))
+        elif self.as_bytes:
+            self._quantised(value, clipped, 1, self.name(value))
+        else:
+            byte = self._quantised(value, clipped, 1, f"{value.name}/byte")
+            self._dequantised(value, byte, 1, self.name(value))
+
+    def keep_scaled(self, value: p.Value, source: Name, limits: Limits) -> None:
+        """Make a value of bytes of what they stand for; runtimes fuse this with the operation before."""
+        if _acting(value, limits) == (None, None):
+            self._quantised(value, source, value.fixed.step, self.name(value))
+        else:
+            byte = self._quantised(value, source, value.fixed.step, f"{value.name}/unclamped")
+            self.clip_byte(value, byte, limits)
+
+    def clip_byte(self, value: p.Value, byte: Name, limits: Limits) -> None:
+        """Make a value of bytes that are still to be clamped."""
+        zero = zero_point(value.fixed)
+        bounds = ["" if limit is None else self._graph.scalar(limit + zero, np.uint8) for limit in limits]
+        self._graph.add("Clip", [byte, *bounds], self.name(value))
+
+    def _quantised(self, value: p.Value, source: Name, step: float, output: Name) -> Name:
+        return self._graph.add("QuantizeLinear", [source, *self._code(value, step)], output)
+
+    def _dequantised(self, value: p.Value, source: Name, step: float, output: Name) -> Name:
+        return self._graph.add("DequantizeLinear", [source, *self._code(value, step)], output)
+
+    def _code(self, value: p.Value, step: float) -> list[Name]:
+        if not self.as_bytes and value.fixed.signed:
+            return [self._graph.scalar(step), self._graph.scalar(0, np.int8)]
+        return [self._graph.scalar(step), self._graph.scalar(zero_point(value.fixed), np.uint8)]
+
+
+def _acting(value: p.Value, limits: Limits) -> Limits:
+    """The limits without those at which a byte saturates by itself."""
+    if not fits_byte(value):
+        return limits
+    first, last = (byte - zero_point(value.fixed) for byte in (0, 255))
+    lowest, highest = limits
+    return (None if lowest == first else lowest), (None if highest == last else highest)
