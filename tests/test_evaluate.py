@@ -1,10 +1,12 @@
 """The composition: a configuration, a budget and a seed in, an evaluation or a failure out."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from jouleshift.config import StudyConfig
+from jouleshift.energy.foreknown import ForeknownEnergy, restore
 from jouleshift.errors import BadInput
 from jouleshift.evaluate import Evaluator, resolve_device
 from jouleshift.hpo.scheduler import plain
@@ -35,6 +37,17 @@ def test_the_search_never_loads_the_test_split(evaluator):
     assert evaluator.data.test is None
     assert evaluator.facts["images"]["train"] == 300
     assert evaluator.facts["images"]["val"] == 100
+
+
+def test_the_test_split_is_judged_only_where_asked_for_and_changes_no_training(evaluator, tmp_path):
+    judge = Evaluator(STUDY, tmp_path, split="test")
+    seen, judged = evaluator(trial(evaluator, 11, 2)), judge(trial(judge, 11, 2))
+    assert [e.val_error for e in judged.curve] == [e.val_error for e in seen.curve]
+    assert seen.error == seen.curve[-1].val_error
+    wrong = judged.error * len(judge.data.test)
+    assert wrong == pytest.approx(round(wrong), abs=1e-6)
+    assert judged.error != seen.error
+    assert judged.energy == seen.energy
 
 
 @pytest.mark.parametrize(
@@ -75,6 +88,14 @@ def test_modelled_energy_is_known_before_training_and_stamped(evaluator):
     assert small.energy.energy_j < default.energy.energy_j
     assert (default.energy.source, default.energy.kind) == ("modelled", "modelled")
     assert "45" in default.energy.origin
+
+
+def test_what_a_worker_says_in_advance_gives_its_own_energy(evaluator):
+    sent = json.loads(json.dumps(evaluator.foreknown))
+    energy = ForeknownEnergy(restore(sent["workload"]), sent["depths"], evaluator.profile)
+    for number, changes in ((11, {}), (12, {"shift_depth": 2, "shift_type": "Q", "weight_bits": 3})):
+        asked = trial(evaluator, number, 1, **changes)
+        assert evaluator(asked).energy.energy_j == energy(asked.config)
 
 
 def test_simulated_energy_is_stamped_as_such(tmp_path):

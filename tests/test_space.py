@@ -87,7 +87,7 @@ def test_numbers_may_come_as_yaml_text():
         ({"weight_bits": {"low": 2}}, ["weight_bits", "whole number"]),
         ({"weight_bits": None}, ["weight_bits", "whole number"]),
         ({"momentum": float("nan")}, ["momentum", "nan"]),
-        ({"learning_rate": 1}, ["learning_rate", "1", "0.001 … 0.1"]),
+        ({"learning_rate": 1}, ["learning_rate", "1", "0.001 … 0.2"]),
         ({"shift_depth": 21}, ["shift_depth", "21", "0 … 20"]),
     ],
 )

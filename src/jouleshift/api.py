@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from jouleshift import environment, store
 from jouleshift.config import StudyConfig, load_yaml
 from jouleshift.errors import BadInput, Bug
 from jouleshift.hpo.study import Progress, run_study
-from jouleshift.records import Evaluation, Run, Trial, TrialRecord
+from jouleshift.records import Evaluation, Run, Trial, TrialRecord, Value
 
 BUILT_IN_DATA = ("digits", "cifar10", "caltech101")
 
@@ -99,13 +99,20 @@ def resolve(config: StudyConfig) -> StudyConfig:
     decided["out"] = (
         Path("runs", f"{name}-{config.model.replace(':', '.')}") if config.out is None else config.out
     )
-    decided["energy"] = "modelled" if config.energy == "auto" else config.energy
+    decided["energy"] = _automatic_source() if config.energy == "auto" else config.energy
     if decided["energy"] == "simulated":
         from jouleshift.energy.codecarbon import country_of
 
         country_of(config.region)
     decided["threads"] = config.threads or max(1, (os.cpu_count() or 1) // config.workers)
     return StudyConfig.layered(config.given(), decided)
+
+
+def _automatic_source() -> str:
+    """Deployed where a sensor answers, else modelled."""
+    from jouleshift.energy.sensors import probe
+
+    return "deployed" if any(sensor.works for sensor in probe()) else "modelled"
 
 
 def report(
@@ -130,6 +137,7 @@ def report(
 
 
 def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
+    from jouleshift.cost import counted
     from jouleshift.energy.carbon import intensity
     from jouleshift.hpo import make_scheduler
     from jouleshift.hpo.executors import Workers
@@ -145,7 +153,7 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
             memory_mb=study.trial_memory_mb,
             on_epoch=watcher.epoch,
         )
-        with workers:
+        with counted(out, study.power_w), workers:
             scheduler = make_scheduler(
                 study.scheduler,
                 build_space(workers.facts["max_depth"], study.space),
@@ -154,6 +162,7 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
                 max_budget=study.max_budget,
                 eta=study.eta,
                 seed=study.seed,
+                known=_known(study, workers.foreknown),
             )
             notes = _write_head(study, out, workers.facts, torn_bytes=journal.torn_bytes)
             finished = sum(record.result is not None for record in journal.records)
@@ -168,6 +177,19 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
                 live.update(lambda: store.read_run(out))
 
             run_study(scheduler, workers, journal, study.trials, watcher.progress, tidy)
+
+
+def _known(
+    study: StudyConfig, foreknown: Mapping[str, Any]
+) -> dict[str, Callable[[Mapping[str, Value]], float]]:
+    """The objectives that need no training: modelled energy."""
+    if study.energy != "modelled":
+        return {}
+    from jouleshift.energy.foreknown import ForeknownEnergy, restore
+    from jouleshift.energy.hardware import load_profile
+
+    workload = restore(foreknown["workload"])
+    return {"energy_j": ForeknownEnergy(workload, foreknown["depths"], load_profile(study.profile))}
 
 
 @contextmanager

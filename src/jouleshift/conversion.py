@@ -174,6 +174,18 @@ def convertible_layers(model: nn.Module, mode: NumericMode = "default") -> int:
     return sum(layer.converted for layer, _ in _candidates(model, ShiftConfig(mode=mode)))
 
 
+def depths(model: nn.Module, mode: NumericMode = "default") -> dict[str, int]:
+    """For each convertible layer the smallest depth, counted from the output, that converts it."""
+    needed: dict[str, int] = {}
+    position = 0
+    for layer, module in reversed(_candidates(model, ShiftConfig(mode=mode))):
+        if layer.converted:
+            counts = mode == "default" or not isinstance(module, nn.Linear)
+            position += counts
+            needed[layer.name] = position if counts else 1
+    return needed
+
+
 def convert(
     model: nn.Module,
     config: ShiftConfig,

@@ -85,7 +85,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A trial's result on the validation split."""
+    """A trial's result: `error` is on the validation split, of a verification on the test split."""
 
     error: float
     energy: EnergyReading
@@ -137,12 +137,15 @@ class Run:
     """A run directory as read from disk: enough for every analysis and report.
 
     `config` and `env` are the contents of config.yaml and env.json; `trials` is in the order of proposal.
+    `verified` are configurations of the front trained again with fresh seeds, whose `error` is that on the
+    test split.
     """
 
     path: Path
     config: Mapping[str, Any]
     env: Mapping[str, Any]
     trials: tuple[TrialRecord, ...]
+    verified: tuple[TrialRecord, ...] = ()
 
 
 Outcome = Mapping[str, float] | Failure

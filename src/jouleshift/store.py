@@ -41,6 +41,7 @@ from jouleshift.records import (
 )
 
 JOURNAL = "trials.jsonl"
+VERIFICATION = "verify.jsonl"
 CONFIG = "config.yaml"
 ENVIRONMENT = "env.json"
 CHECKPOINTS = "checkpoints"
@@ -136,8 +137,9 @@ def records(events: list[Event]) -> tuple[TrialRecord, ...]:
 class Journal:
     """A run directory opened for writing. Use as a context manager: it holds the run's lock."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, name: str = JOURNAL) -> None:
         self.directory = directory
+        self.path = directory / name
         self.events: list[Event] = []
         self.torn_bytes = 0
         self._lock = FileLock(directory / _LOCK)
@@ -148,10 +150,9 @@ class Journal:
             self.directory.mkdir(parents=True, exist_ok=True)
             (self.directory / CHECKPOINTS).mkdir(exist_ok=True)
             self._acquire()
-            path = self.directory / JOURNAL
             try:
-                self.events, intact, self.torn_bytes = read_events(path)
-                self._file = path.open("ab")
+                self.events, intact, self.torn_bytes = read_events(self.path)
+                self._file = self.path.open("ab")
                 self._file.truncate(intact)
             except BaseException:
                 self._lock.release()
@@ -175,7 +176,7 @@ class Journal:
         """Write one event; when this returns it is on the disk."""
         if self._file is None:
             raise RuntimeError("the journal is not open")
-        with writing(self.directory / JOURNAL):
+        with writing(self.path):
             self._file.write(encode(event).encode())
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -251,12 +252,13 @@ def read_run(directory: Path) -> Run:
     if not (directory / CONFIG).is_file():
         known = ", ".join(str(path) for path in _runs_beside(directory)) or "none"
         raise BadInput(f"{directory} is not a run directory (it has no {CONFIG}); runs here: {known}")
-    events, _, _ = read_events(directory / JOURNAL)
+    trials, verified = (records(read_events(directory / name)[0]) for name in (JOURNAL, VERIFICATION))
     return Run(
         path=directory,
         config=load_yaml(directory / CONFIG),
         env=_read_environment(directory / ENVIRONMENT),
-        trials=records(events),
+        trials=trials,
+        verified=verified,
     )
 
 

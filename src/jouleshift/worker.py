@@ -34,8 +34,10 @@ def serve(setup: dict[str, Any], messages: Iterator[dict[str, Any]], answers: IO
     from jouleshift.config import StudyConfig
     from jouleshift.evaluate import Evaluator
 
-    evaluator = Evaluator(StudyConfig(**setup["study"]), Path(setup["checkpoints"]))
-    _send(answers, {"ready": evaluator.facts})
+    evaluator = Evaluator(
+        StudyConfig(**setup["study"]), Path(setup["checkpoints"]), split=setup.get("split", "val")
+    )
+    _send(answers, {"ready": evaluator.facts, "foreknown": evaluator.foreknown})
     for message in messages:
         trial = trial_from_json(message["trial"])
         result = evaluator(trial, on_epoch=lambda epoch: _send(answers, {"epoch": to_json(epoch)}))

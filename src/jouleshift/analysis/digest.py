@@ -19,6 +19,7 @@ from jouleshift.analysis.pareto import (
     front_of,
     objectives,
 )
+from jouleshift.analysis.verification import Verification, verification_of
 from jouleshift.errors import BadInput
 from jouleshift.records import Evaluation, Failure, Run, TrialRecord
 
@@ -38,11 +39,15 @@ class Point:
 
 @dataclass(frozen=True)
 class Digest:
-    """Runs, the role of each of their trials, and the pooled front against the mean default."""
+    """Runs, the role of each of their trials, and the pooled front against the mean default.
+
+    `verification` is what the front is worth trained again, None where that was not done.
+    """
 
     runs: tuple[Run, ...]
     points: tuple[Point, ...]
     comparison: Comparison
+    verification: Verification | None = None
 
     def of(self, *roles: Role) -> tuple[Point, ...]:
         """The trials of these roles, in the order of runs and proposals."""
@@ -75,7 +80,7 @@ def digest(runs: Sequence[Run]) -> Digest:
             best = id(record) in on_front
             role = _role(record, record is default, best, id(record) in finished)
             points.append(Point(index, record, role, best))
-    return Digest(tuple(runs), tuple(points), comparison)
+    return Digest(tuple(runs), tuple(points), comparison, verification_of(runs))
 
 
 def _role(record: TrialRecord, is_default: bool, on_front: bool, complete_: bool) -> Role:

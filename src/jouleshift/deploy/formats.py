@@ -10,7 +10,7 @@ value is float32, and a shift layer rounds it when it reads it.
 pass theirs on to what they read, or, where only sums read them, keep what they read. A value whose readers
 differ gets the format that holds all of them, and is rounded again by each. An operand of a residual sum that
 no shift layer reads is not rounded in training at all. Its format has as many bits as the sum's, and the
-number of fraction bits that loses least on the example images; without real images (all the same value), a
+number of fraction bits that loses least on the example images; without real images (a blank one), a
 bit of fraction is given up for the sign.
 """
 
@@ -131,11 +131,11 @@ def _chosen(nearby: Iterable[FixedPoint], losses: Losses, signed: bool) -> Fixed
     return candidates[int(np.argmin(lost))]
 
 
-def squared_error(values: Tensor) -> Losses:
-    """`Losses` of values as the network makes them."""
+def squared_error(values: Tensor | None) -> Losses:
+    """`Losses` of values as the network makes them; without any, no format loses anything."""
 
     def losses(formats: Sequence[FixedPoint]) -> list[float]:
-        if not bool((values != values.flatten()[0]).any()):
+        if values is None:
             return [0.0] * len(formats)
         return [float(torch.mean((round_to_fixed(values, fmt) - values) ** 2)) for fmt in formats]
 

@@ -50,12 +50,14 @@ def lower(model: nn.Module, example_input: Tensor) -> p.IntegerProgram:
     steps, output = fold(*read(graph, images, RULES))
     with torch.no_grad():
         seen = _observed(graph, images, steps)
-        formats = assign(steps, lambda step: squared_error(seen[step.name]))
+        formats = assign(steps, lambda step: squared_error(seen.get(step.name)))
     return _Builder(steps, output, formats).program()
 
 
 def _observed(graph: fx.GraphModule, images: Tensor, steps: list[Step]) -> dict[str, Tensor]:
-    """A sample of each value on the images, by the name of the step that makes it."""
+    """A sample of each value on the images, by the name of the step; nothing where the images are blank."""
+    if not bool((images != images.flatten()[0]).any()):
+        return {}
     names = {step.ends_at: step.name for step in steps if step.ends_at}
     seen: dict[str, Tensor] = {}
 

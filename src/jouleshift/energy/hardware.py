@@ -99,13 +99,14 @@ def model_energy(workload: Workload, profile: Profile) -> EnergyBreakdown:
     """Joules of one inference of `workload` on `profile`, by layer and by cause."""
     layers: dict[str, dict[Cause, float]] = {}
     flags = {"uncounted-operations"} if workload.uncounted else set[str]()
+    held_bits, live_bits = workload.held_bits, workload.live_bits
     for traced in workload.layers:
         layer = profile.as_run(traced)
         if layer.arithmetic != traced.arithmetic:
             flags.add(MULTIPLIED)
         picojoules = _operations_pj(layer, profile)
-        picojoules["weight_memory"] = profile.weight_memory_pj(layer, workload.held_bits)
-        picojoules["activation_memory"] = profile.activation_memory_pj(layer, workload.live_bits)
+        picojoules["weight_memory"] = profile.weight_memory_pj(layer, held_bits)
+        picojoules["activation_memory"] = profile.activation_memory_pj(layer, live_bits)
         picojoules["requantisation"] = _requantisation_pj(layer, profile)
         total = layers.setdefault(layer.name, dict.fromkeys(CAUSES, 0.0))  # a module called twice adds up
         for cause in CAUSES:

@@ -228,12 +228,20 @@ def _with_formats(layers: Sequence[LayerWork], stored: Mapping[int, Format]) -> 
     """Let what has no precision of its own compute in the widest format that it reads."""
     formatted = []
     for index, layer in enumerate(layers):
-        bits, floating = stored[index]
-        layer = replace(layer, stored_bits=bits, stored_float=floating)
+        stored_bits, stored_float = stored[index]
+        bits, arithmetic = layer.activation_bits, layer.arithmetic
         if not layer.own_precision:
             bits, floating = _widest([stored[p] for p in _producers(layer)] or [_FLOAT])
-            layer = replace(layer, activation_bits=bits, arithmetic="float" if floating else "integer")
-        formatted.append(layer)
+            arithmetic = "float" if floating else "integer"
+        formatted.append(
+            replace(
+                layer,
+                stored_bits=stored_bits,
+                stored_float=stored_float,
+                activation_bits=bits,
+                arithmetic=arithmetic,
+            )
+        )
     return formatted
 
 
@@ -255,7 +263,7 @@ def _with_traffic(layers: Sequence[LayerWork], input_bits: int) -> tuple[LayerWo
     """Count what each layer reads from memory, seen through streamed layers, and what must be held."""
     stored = [_stored_producers(layers, index) for index in range(len(layers))]
     last_use = {index: index for index in range(len(layers))}
-    resolved = []
+    reads = []
     for index, layer in enumerate(layers):
         read = 0
         for source in layer.sources:
@@ -263,16 +271,20 @@ def _with_traffic(layers: Sequence[LayerWork], input_bits: int) -> tuple[LayerWo
             widths = [input_bits if o == INPUT else layers[o].stored_bits for o in origins]
             read += source.elements * max(widths, default=input_bits)
             last_use.update(dict.fromkeys(origins, index))
-        resolved.append(replace(layer, read_bits=0 if layer.streamed else read))
+        reads.append(0 if layer.streamed else read)
     input_size = max(
         (s.elements for layer in layers for s in layer.sources if INPUT in s.producers), default=0
     )
     sizes = {index: layer.written_bits for index, layer in enumerate(layers)} | {
         INPUT: input_size * input_bits
     }
+    live = [
+        sum(size for o, size in sizes.items() if o <= index <= last_use.get(o, INPUT))
+        for index in range(len(layers))
+    ]
     return tuple(
-        replace(layer, live_bits=sum(sizes[o] for o in sizes if o <= index <= last_use.get(o, INPUT)))
-        for index, layer in enumerate(resolved)
+        replace(layer, read_bits=read_bits, live_bits=live_bits)
+        for layer, read_bits, live_bits in zip(layers, reads, live, strict=True)
     )
 
 

@@ -4,7 +4,7 @@ A trial can run out of memory, hang, or crash the interpreter. Each worker is th
 process (`python -m jouleshift.worker`) that speaks JSON lines over its standard input and output, keeps the
 data set and its libraries loaded between trials, and is replaced when it dies:
 
-    → {"setup": {…}}      ← {"ready": {…}} or {"bad_input": "…"}
+    → {"setup": {…}}      ← {"ready": {…}, "foreknown": {…}} or {"bad_input": "…"}
     → {"trial": {…}}      ← {"epoch": {…}} …  ← {"result": {…}}
 
 A worker that ends without an answer, outlives `timeout_s` or outgrows `memory_mb` yields a `Failure`. When
@@ -80,11 +80,13 @@ class Workers:
         self._workers: list[_Worker] = []
         self._count = count
         self.facts: Mapping[str, Any] = {}
+        self.foreknown: Mapping[str, Any] = {}
 
     def __enter__(self) -> "Workers":
         try:
             first = self._start()
-            self.facts = self._await_ready(first)
+            ready = self._await_ready(first)
+            self.facts, self.foreknown = ready["ready"], ready.get("foreknown", {})
             self._workers.append(first)
         except BaseException:
             self.close()
@@ -149,7 +151,7 @@ class Workers:
                 if "bad_input" in message:
                     raise BadInput(message["bad_input"])
                 if "ready" in message:
-                    return message["ready"]
+                    return message
         except BaseException:
             worker.kill()
             raise

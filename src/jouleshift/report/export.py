@@ -1,4 +1,5 @@
-"""Everything derived from the journal, written beside it: trials.csv, front.csv, front.png, report.html.
+"""Everything derived from the journal, written beside it: trials.csv, front.csv, front.png, report.html, and
+verified.csv where the front was verified.
 
 Each file is written whole under another name and then renamed, so a reader or a crash never meets half a
 file. All of them may be deleted; the next report makes them again.
@@ -15,6 +16,7 @@ from jouleshift.report.figures import front_png
 from jouleshift.report.html import page
 from jouleshift.report.insight import insight
 from jouleshift.report.tables import Row, columns, hyperparameters, row, to_csv
+from jouleshift.report.verified import verified_csv
 
 
 def write_report(
@@ -41,7 +43,9 @@ def write_report(
         "report.html": page(view, intensity, title, found, live).encode(errors="replace"),
     }
     if not live:
-        files["front.png"] = front_png(view, title)
+        files["front.png"] = front_png(view, title, found.attainment if found else None)
+    if view.verification is not None:
+        files["verified.csv"] = verified_csv(view, intensity).encode(errors="replace")
     write_files(target, files)
     return target / "report.html"
 

@@ -1,33 +1,34 @@
 """The front as a picture: error against energy per inference, the default configuration as a star.
 
 What was tried and dominated stays visible in grey, lower budgets fainter still, so that the picture shows how
-much was searched, not only what was found. Where the energy comes from is printed in the picture itself,
-since pictures travel without their page. Drawn on matplotlib's own canvas without pyplot, so nothing global
-is touched and no display is needed.
+much was searched, not only what was found.
 """
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jouleshift.analysis.attainment import Attainment
 from jouleshift.analysis.digest import Digest, Point
-from jouleshift.analysis.pareto import FloatArray, front, objectives, points_of
+from jouleshift.analysis.pareto import FloatArray, objectives, points_of
+from jouleshift.analysis.verification import Verification
+from jouleshift.report.canvas import (
+    DEFAULT,
+    FRONT,
+    LOWER,
+    REJECTED,
+    SOFT,
+    picture,
+    staircase,
+    to_png,
+    wants_log,
+)
 from jouleshift.report.sentences import energy_stamp
 from jouleshift.report.units import Unit, unit_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-FRONT, DEFAULT, REJECTED, LOWER = "#2f6fde", "#e07b00", "#8a8f98", "#c9ccd2"
-LOG_SPAN = 20.0
-"""An axis whose largest value is so many times its smallest is drawn in logarithms."""
-
-
-def wants_log(values: FloatArray) -> bool:
-    """Whether positive values span so much that a linear axis would press most of them together."""
-    return bool(values.size and values.min() > 0 and values.max() >= LOG_SPAN * values.min())
 
 
 def energy_unit(view: Digest) -> Unit:
@@ -35,38 +36,30 @@ def energy_unit(view: Digest) -> Unit:
     return unit_for([result.energy.energy_j for result in view.results], "J")
 
 
-def front_png(view: Digest, title: str, dpi: int = 160) -> bytes:
-    """The figure as a PNG file, the same bytes for the same digest."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 5.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+def front_png(view: Digest, title: str, attainment: Attainment | None = None, dpi: int = 160) -> bytes:
+    """The figure as a PNG file, the same bytes for the same digest; several runs with their attainment."""
     unit = energy_unit(view)
+    errors = "validation error (%)" if view.verification is None else "error (%)"
+    figure, axes = picture(title, f"energy per image ({unit.name})", errors, energy_stamp(view))
+    draw_front(axes, view, unit, attainment)
+    return to_png(figure, dpi)
+
+
+def draw_front(axes: "Axes", view: Digest, unit: Unit, attainment: Attainment | None = None) -> None:
+    """The same on a pair of axes."""
     _draw(axes, view, unit)
-    axes.set_title(_plain(title), loc="left", fontsize=12, fontweight="bold")
-    axes.set_xlabel(f"energy per image ({unit.name})")
-    axes.set_ylabel("validation error (%)")
-    figure.supxlabel(
-        _plain(_shorten(energy_stamp(view), 130)), fontsize=7.5, color="#5b616b", x=0.01, ha="left"
-    )
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=dpi, metadata={"Software": None})
-    return out.getvalue()
+    if attainment is not None:
+        _draw_attainment(axes, attainment, unit)
+    if view.verification is not None:
+        _draw_verified(axes, view.verification, unit)
+    if axes.has_data():
+        axes.legend(frameon=False, fontsize=9, loc="upper right")
 
 
 def _draw(axes: "Axes", view: Digest, unit: Unit) -> None:
-    axes.grid(True, color="#e6e8eb", linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
     _scatter(axes, view.of("lower"), unit, "lower budget", color=LOWER, s=12)
     _scatter(axes, view.of("rejected"), unit, "dominated", color=REJECTED, s=20)
-    if len(view.runs) > 1:
-        for run in view.runs:
-            _staircase(axes, points_of(front(run)), unit, color=FRONT, alpha=0.35, linewidth=1)
-    _staircase(axes, points_of(view.comparison.front), unit, color=FRONT, alpha=0.9, linewidth=1.6)
+    staircase(axes, points_of(view.comparison.front), unit, color=FRONT, alpha=0.9, linewidth=1.6)
     _scatter(axes, view.of("front"), unit, "front", color=FRONT, s=46, edgecolor="white", zorder=4)
     _scatter(
         axes,
@@ -81,11 +74,47 @@ def _draw(axes: "Axes", view: Digest, unit: Unit) -> None:
     )
     points = _array([p for p in view.points if p.role != "failed"])
     if not len(points):
-        axes.text(0.5, 0.5, "no finished trial yet", transform=axes.transAxes, ha="center", color="#5b616b")
+        axes.text(0.5, 0.5, "no finished trial yet", transform=axes.transAxes, ha="center", color=SOFT)
         return
     if wants_log(points[:, 1]):
         axes.set_xscale("log")
-    axes.legend(frameon=False, fontsize=9, loc="upper right")
+
+
+def _draw_attainment(axes: "Axes", attainment: Attainment, unit: Unit) -> None:
+    """The median surface of several runs and the band that holds the middle half of them."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    good, bad = attainment.optimistic, attainment.pessimistic
+    inner = np.unique(np.concatenate((good[:, 1], bad[:, 1]))) / unit.scale
+    x = np.concatenate((inner, [max(right, inner[-1])]))
+    bottom, top = (np.minimum(_height(surface, x * unit.scale), high) for surface in (good, bad))
+    band: dict[str, Any] = {"color": FRONT, "alpha": 0.12, "linewidth": 0, "label": "middle half of the runs"}
+    axes.fill_between(x, bottom, top, step="post", **band)
+    line: dict[str, Any] = {"alpha": 0.8, "linewidth": 1.2, "linestyle": "--", "label": "median of the runs"}
+    staircase(axes, attainment.median, unit, color=FRONT, **line)
+    axes.set_xlim(left, right)
+    axes.set_ylim(low, high)
+
+
+def _height(surface: FloatArray, energy_j: FloatArray) -> FloatArray:
+    """The error in percent that a surface reaches at each energy; infinite before its first corner."""
+    index = np.searchsorted(surface[:, 1], energy_j * (1 + 1e-12), side="right") - 1
+    return np.where(index >= 0, 100 * surface[np.maximum(index, 0), 0], np.inf)
+
+
+def _draw_verified(axes: "Axes", verification: Verification, unit: Unit) -> None:
+    """Means on test images, with one standard deviation over the fresh seeds."""
+    for label, members, color in (
+        ("front, on test images", verification.members, FRONT),
+        ("default, on test images", verification.defaults, DEFAULT),
+    ):
+        if members:
+            axes.errorbar(
+                [m.energy_j / unit.scale for m in members],
+                [100 * m.error for m in members],
+                [100 * (m.error_sd or 0.0) for m in members],
+                fmt="D", color=color, markersize=5, markerfacecolor="white", linewidth=1, capsize=2, zorder=6,
+                label=f"{label} ({len(members)})",
+            )  # fmt: skip
 
 
 def _array(points: Sequence[Point]) -> FloatArray:
@@ -98,19 +127,3 @@ def _scatter(axes: "Axes", points: Sequence[Point], unit: Unit, label: str, **st
     if len(values):
         style.setdefault("edgecolor", "none")
         axes.scatter(values[:, 1] / unit.scale, 100 * values[:, 0], label=f"{label} ({len(values)})", **style)
-
-
-def _staircase(axes: "Axes", values: FloatArray, unit: Unit, **style: Any) -> None:
-    """The edge of what a front dominates: from each member, right and up to the next."""
-    if len(values) > 1:
-        order = np.argsort(values[:, 1], kind="stable")
-        axes.step(values[order, 1] / unit.scale, 100 * values[order, 0], where="post", **style)
-
-
-def _plain(text: str) -> str:
-    """Text that matplotlib takes literally: a dollar sign would start a formula."""
-    return text.replace("$", r"\$")
-
-
-def _shorten(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"

@@ -17,6 +17,7 @@ from jouleshift.report.insight import Insight
 from jouleshift.report.markup import Markup, element, join, json_script
 from jouleshift.report.panels import panels
 from jouleshift.report.payload import payload
+from jouleshift.report.verified import verified_section
 
 
 def page(
@@ -28,12 +29,13 @@ def page(
     scripts = [get_plotlyjs(), _own("page.js"), _own("panels.js")]
     found = found or Insight()
     below, figures = panels(view, found, intensity)
+    leading = verified_section(view, figures)
     data = json_script(payload(view, intensity, found, figures))
     body = element(
         "body",
         element("a", "Skip to the front", href="#front", class_="skip"),
         sections.head(view, title, live),
-        element("main", _main(view, intensity, below)),
+        element("main", leading, _main(view, intensity, below)),
         element("footer", "Made by jouleshift. This file is complete: it opens offline and loads nothing."),
         element("div", id="tip", hidden=True, aria_hidden="true"),
         element("script", Markup(data), type="application/json", id="data"),

@@ -11,7 +11,8 @@ from jouleshift.analysis.attainment import Attainment
 from jouleshift.analysis.digest import Digest, Point, Role
 from jouleshift.analysis.pareto import FloatArray, objectives, points_of
 from jouleshift.records import CarbonIntensity, Value
-from jouleshift.report.figures import energy_unit, wants_log
+from jouleshift.report.canvas import wants_log
+from jouleshift.report.figures import energy_unit
 from jouleshift.report.insight import Insight
 from jouleshift.report.sentences import landmarks
 from jouleshift.report.tables import hyperparameters, show_value

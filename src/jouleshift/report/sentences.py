@@ -4,8 +4,11 @@ The sentences are the report for whoever cannot see the figures or does not want
 claims no more than the numbers support.
 """
 
+from collections.abc import Sequence
+
 from jouleshift.analysis.digest import Digest
 from jouleshift.analysis.pareto import full_budget, knee, objectives, points_of
+from jouleshift.analysis.verification import Member, Verification
 from jouleshift.records import EnergyKind, Evaluation, TrialRecord
 from jouleshift.report.units import duration, percent, quantity
 
@@ -22,7 +25,9 @@ def count(number: int, one: str, many: str | None = None) -> str:
 
 
 def headline(view: Digest) -> str:
-    """The result in one or two sentences."""
+    """The result in one or two sentences; what is verified comes before what the search believes."""
+    if view.verification is not None:
+        return verified_headline(view.verification)
     comparison = view.comparison
     if not comparison.front:
         return _nothing_yet(view)
@@ -45,6 +50,45 @@ def headline(view: Digest) -> str:
             f"{_span(view)}."
         )
     return f"{_dominating(view)} {_best(view)}"
+
+
+def verified_headline(verification: Verification) -> str:
+    """What the front is worth on test images, in one or two sentences."""
+    how = f"Trained again with {count(verification.seeds, 'fresh seed')} and judged on test images"
+    members, default = verification.members, verification.default
+    if not members:
+        assert default is not None
+        return (
+            f"{how}, the default configuration, alone on the front, has an accuracy of "
+            f"{percent(1 - default[0])} at {quantity(default[1], 'J')} per image."
+        )
+    if default is None:
+        return f"{how}, the front goes {_member_span(members)}. No default configuration to compare it with."
+    if not verification.dominating:
+        none = (
+            "the one configuration of the front does not dominate"
+            if len(members) == 1
+            else (f"none of the {len(members)} configurations of the front dominates")
+        )
+        return (
+            f"{how}, {none} the default one ({percent(1 - default[0])} accuracy at "
+            f"{quantity(default[1], 'J')}). The front goes {_member_span(members)}."
+        )
+    winners = verification.dominating
+    best = max(winners, key=lambda m: (default[0] - m.error) * (default[1] - m.energy_j))
+    verb = "dominates" if len(winners) == 1 else "dominate"
+    return (
+        f"{how}, {len(winners)} of {count(len(members), 'configuration')} of the front {verb} the default "
+        f"one. Trial {best.found.trial.id} reaches {percent(1 - best.error)} accuracy instead of "
+        f"{percent(1 - default[0])} with {percent(1 - best.energy_j / default[1], 0)} less energy per image."
+    )
+
+
+def _member_span(members: Sequence[Member]) -> str:
+    """From the most accurate to the most frugal; members are in order of their error."""
+    frugal = min(members, key=lambda m: m.energy_j)
+    ends = [f"{percent(1 - m.error)} accuracy at {quantity(m.energy_j, 'J')}" for m in (members[0], frugal)]
+    return f"from {ends[0]} to {ends[1]} per image"
 
 
 def state_in_words(view: Digest) -> str:

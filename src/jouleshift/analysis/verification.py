@@ -1,0 +1,149 @@
+"""What a front is worth once it is trained again and judged on images that the search never saw.
+
+A front is chosen for its low validation errors, so part of what put a network there is luck: of its seed, and
+with the images it was judged on. Trained again with fresh seeds the same configuration does worse on average,
+the more so the more trials it was chosen from: *regression to the mean*. Verification separates what changes:
+
+    luck of the seed     validation error with fresh seeds, less the one that the search saw
+    other images         test error less validation error, both with fresh seeds
+
+A verified front is the non-dominated part of the means over the fresh seeds; the default configuration has
+had the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from jouleshift.analysis.pareto import (
+    DEFAULT_BRACKET,
+    complete,
+    dominates,
+    energy_source,
+    non_dominated,
+    objectives,
+)
+from jouleshift.records import Evaluation, Run, TrialRecord
+
+
+@dataclass(frozen=True)
+class Member:
+    """One configuration as the search saw it, and trained again with n ≥ 1 fresh seeds."""
+
+    run: int
+    """Which of the runs, from 0."""
+    found: TrialRecord
+    again: tuple[Evaluation, ...]
+
+    @property
+    def is_default(self) -> bool:
+        return self.found.trial.bracket == DEFAULT_BRACKET
+
+    @cached_property
+    def error(self) -> float:
+        """Mean error on the test images."""
+        return float(np.mean([e.error for e in self.again]))
+
+    @cached_property
+    def error_sd(self) -> float | None:
+        """Standard deviation of that error over the seeds; None with one seed."""
+        return float(np.std([e.error for e in self.again], ddof=1)) if len(self.again) > 1 else None
+
+    @cached_property
+    def val_error(self) -> float:
+        """Mean error on the validation images."""
+        return float(np.mean([e.curve[-1].val_error for e in self.again]))
+
+    @cached_property
+    def energy_j(self) -> float:
+        """Mean energy of one inference, in joules."""
+        return float(np.mean([e.energy.energy_j for e in self.again]))
+
+    @property
+    def found_error(self) -> float:
+        """The validation error that put it on the front."""
+        assert isinstance(self.found.result, Evaluation)
+        return self.found.result.error
+
+
+@dataclass(frozen=True)
+class Verification:
+    """All that was verified of some runs: configurations from their fronts, and the default ones."""
+
+    members: tuple[Member, ...]
+    """Without the defaults, from the lowest mean error to the highest."""
+    defaults: tuple[Member, ...]
+    """The default configuration, once a run."""
+    failed: int
+    """Verifications that ended without a result."""
+
+    @cached_property
+    def front(self) -> tuple[Member, ...]:
+        """The members, and the default of a single run, that no other dominates on the test images."""
+        pool = [*self.members, *(self.defaults if len(self.defaults) == 1 else ())]
+        mask = non_dominated([(m.error, m.energy_j) for m in pool])
+        chosen = [m for m, kept in zip(pool, mask, strict=True) if kept]
+        return tuple(sorted(chosen, key=lambda m: (m.error, m.energy_j)))
+
+    @cached_property
+    def default(self) -> tuple[float, float] | None:
+        """(test error, energy in joules) of the default configuration, the mean over seeds and runs."""
+        if not self.defaults:
+            return None
+        pairs = [(m.error, m.energy_j) for m in self.defaults]
+        return tuple(np.mean(pairs, axis=0).tolist())
+
+    @cached_property
+    def dominating(self) -> tuple[Member, ...]:
+        """The members that dominate the default configuration."""
+        if self.default is None or not self.members:
+            return ()
+        mask = dominates([(m.error, m.energy_j) for m in self.members], self.default)
+        return tuple(m for m, kept in zip(self.members, mask, strict=True) if kept)
+
+    @property
+    def seeds(self) -> int:
+        """The most seeds that a configuration was trained with."""
+        return max(len(m.again) for m in (*self.members, *self.defaults))
+
+    @property
+    def seed_luck(self) -> float:
+        """Validation error with fresh seeds less the one that the search saw, mean over what was verified."""
+        return float(np.mean([m.val_error - m.found_error for m in self._chosen]))
+
+    @property
+    def other_images(self) -> float:
+        """Test error less validation error, both with fresh seeds, mean over what was verified."""
+        return float(np.mean([m.error - m.val_error for m in self._chosen]))
+
+    @property
+    def _chosen(self) -> tuple[Member, ...]:
+        return self.members or self.defaults
+
+
+def verification_of(runs: Sequence[Run]) -> Verification | None:
+    """What has been verified of these runs so far; None where nothing has a result.
+
+    Raises BadInput where energies come from different sources.
+    """
+    energy_source([r for run in runs for r in run.verified])
+    found: list[Member] = []
+    for index, run in enumerate(runs):
+        for original in complete(run):
+            again = [
+                r.result
+                for r in run.verified
+                if r.trial.config == original.trial.config
+                and isinstance(r.result, Evaluation)
+                and objectives(r) is not None
+            ]
+            known = any(m.run == index and m.found.trial.config == original.trial.config for m in found)
+            if again and not known:
+                found.append(Member(index, original, tuple(again)))
+    if not found:
+        return None
+    failed = sum(r.result is not None and objectives(r) is None for run in runs for r in run.verified)
+    members = sorted((m for m in found if not m.is_default), key=lambda m: (m.error, m.energy_j))
+    return Verification(tuple(members), tuple(m for m in found if m.is_default), failed)

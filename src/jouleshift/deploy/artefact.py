@@ -1,0 +1,102 @@
+"""A network as files to ship; the suffix of the path chooses the form.
+
+    model.onnx          ONNX, for ONNX Runtime and OpenVINO
+    model.c             C99: model.c and model.h, with main.c, Makefile and README.md in the same folder
+    model.pt2           torch.export, for those who stay in PyTorch
+    model.safetensors   the integer program itself, its weights packed at weight_bits
+
+All give the same logits, bit for bit, as `lower(model).run(images)`. Beside each lies NAME.check.safetensors:
+a few images and their logits by the oracle, with which `jouleshift measure` checks the file again.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor, nn
+
+from jouleshift.deploy import program as p
+from jouleshift.deploy.lower import lower
+from jouleshift.errors import BadInput, nearest
+
+CHECK_IMAGES = 16
+FORMS = {".onnx": "onnx", ".c": "c", ".pt2": "torch", ".safetensors": "safetensors"}
+"""The form that each suffix stands for."""
+
+
+def export(
+    model: nn.Module | p.IntegerProgram, path: str | os.PathLike[str], example_input: Tensor
+) -> tuple[Path, ...]:
+    """Write a network with shift layers, or its program, in the form of the path's suffix.
+
+    `example_input` (N, C, H, W) are real images as the network is trained on: 64 of them decide number
+    formats (see `lower`), 16 are kept for checking. Returns the files written. Raises `BadInput` for an
+    unknown suffix, a network that cannot be done exactly, or a folder that cannot be written.
+    """
+    target = Path(path)
+    form = form_of(target)
+    program = model if isinstance(model, p.IntegerProgram) else lower(model, example_input)
+    images = example_input[:CHECK_IMAGES].detach().cpu().numpy().astype(np.float32)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        written = _WRITERS[form](program, target, images)
+        return (*written, _write_check(program, target, images))
+    except OSError as error:
+        raise BadInput(f"cannot write {target}: {error.strerror or error}") from None
+
+
+def form_of(path: Path) -> str:
+    """The form that a path's suffix names. Raises `BadInput` for others."""
+    if path.suffix not in FORMS:
+        known = ", ".join(FORMS)
+        raise BadInput(f"{path}: the suffix says the form; give {known}{nearest(path.suffix, FORMS)}")
+    return FORMS[path.suffix]
+
+
+def check_path(path: Path) -> Path:
+    """Where the images to check a file with lie."""
+    return path.with_suffix(".check.safetensors")
+
+
+def _write_check(program: p.IntegerProgram, path: Path, images: p.Float32Array) -> Path:
+    from safetensors.numpy import save_file
+
+    save_file({"images": images, "logits": program.run(images)}, check_path(path))
+    return check_path(path)
+
+
+def _onnx(program: p.IntegerProgram, path: Path, images: p.Float32Array) -> tuple[Path, ...]:
+    from jouleshift.deploy.onnx import write_onnx
+
+    write_onnx(program, path)
+    return (path,)
+
+
+def _c(program: p.IntegerProgram, path: Path, images: p.Float32Array) -> tuple[Path, ...]:
+    from jouleshift.deploy.c.writer import write_c
+
+    written = write_c(program, path.parent, path.stem, images)
+    return (written.source, written.header)
+
+
+def _torch(program: p.IntegerProgram, path: Path, images: p.Float32Array) -> tuple[Path, ...]:
+    from jouleshift.deploy.torch_module import write_exported
+
+    write_exported(program, path)
+    return (path,)
+
+
+def _safetensors(program: p.IntegerProgram, path: Path, images: p.Float32Array) -> tuple[Path, ...]:
+    from jouleshift.deploy.storage import save_program
+
+    save_program(program, path)
+    return (path,)
+
+
+_WRITERS: dict[str, Callable[[p.IntegerProgram, Path, p.Float32Array], tuple[Path, ...]]] = {
+    "onnx": _onnx,
+    "c": _c,
+    "torch": _torch,
+    "safetensors": _safetensors,
+}

@@ -1,0 +1,159 @@
+"""The model card: what a network is, how good, how large, what it uses, and how to check all that again.
+
+Markdown with a head in YAML as model hubs read it; `co2_eq_emissions.emissions` is in grams there, and is
+what training and search cost, which is why a card has it only where that is known.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from jouleshift.deploy import program as p
+from jouleshift.quant.packing import packed_size
+from jouleshift.records import CarbonIntensity, EnergyReading
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a card tells. Accuracies are fractions by what they were judged on; energies per image."""
+
+    name: str
+    network: str
+    data: str
+    image_shape: tuple[int, ...]
+    class_names: Sequence[str]
+    mean: Sequence[float]
+    """Of each channel of the training images, in 0 … 255; `std` likewise."""
+    std: Sequence[float]
+    accuracy: Mapping[str, float]
+    energy: Sequence[EnergyReading]
+    intensity: CarbonIntensity
+    configuration: Mapping[str, Any]
+    versions: Mapping[str, str]
+    search_j: float | None = None
+    notes: Sequence[str] = field(default=())
+
+
+def sizes(program: p.IntegerProgram) -> tuple[int, int]:
+    """Bytes of the weights as stored, and as float32."""
+    shift, plain = program.all(p.ShiftLayer), program.all(p.FloatLayer)
+    floats = sum(layer.weight.size for layer in plain)
+    packed = sum(packed_size(layer.weights.signs.size, layer.weights.weight_bits) for layer in shift)
+    return packed + 4 * floats, 4 * (sum(layer.weights.signs.size for layer in shift) + floats)
+
+
+def write_card(card: Card, program: p.IntegerProgram, files: Sequence[Path], path: Path) -> None:
+    """Write the card as Markdown."""
+    path.write_text(render(card, program, files), encoding="utf-8")
+
+
+def render(card: Card, program: p.IntegerProgram, files: Sequence[Path]) -> str:
+    """The card's text."""
+    parts = [_head(card), f"# {card.name}", _summary(card, program), _input(card), _results(card, program)]
+    parts += [_check(files), _table("Configuration", card.configuration), _table("Versions", card.versions)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _head(card: Card) -> str:
+    head: dict[str, Any] = {
+        "library_name": "jouleshift",
+        "pipeline_tag": "image-classification",
+        "tags": ["deep-shift-network", "quantized", "integer"],
+        "model-index": [
+            {
+                "name": card.name,
+                "results": [
+                    {
+                        "task": {"type": "image-classification"},
+                        "dataset": {"name": card.data, "type": card.data},
+                        "metrics": [
+                            {"type": "accuracy", "name": where, "value": round(value, 6)}
+                            for where, value in card.accuracy.items()
+                        ],
+                    }
+                ],
+            }
+        ],
+    }
+    if card.search_j is not None:
+        head["co2_eq_emissions"] = {
+            "emissions": float(f"{card.intensity.emissions_g(card.search_j):.4g}"),
+            "source": f"{card.intensity.origin}, {card.intensity.grams_per_kwh:g} g CO2eq/kWh",
+            "training_type": "architecture and hyperparameter search",
+            "geographical_location": card.intensity.region,
+        }
+    return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---"
+
+
+def _summary(card: Card, program: p.IntegerProgram) -> str:
+    layers = program.all(p.ShiftLayer)
+    plain = len(program.all(p.FloatLayer))
+    bits = sorted({layer.weights.weight_bits for layer in layers})
+    rest = f", {plain} layers in float32" if plain else ", integers throughout"
+    return (
+        f"{card.network} for {card.data}: {len(layers)} layers whose weights are ±2^k in "
+        f"{' and '.join(map(str, bits))} bits{rest}. Multiplying by such a weight is a shift."
+    )
+
+
+def _input(card: Card) -> str:
+    numbers = "; ".join(
+        f"{kind} {', '.join(f'{value:.4f}' for value in values)}"
+        for kind, values in (("mean", card.mean), ("standard deviation", card.std))
+    )
+    classes = ", ".join(card.class_names[:20]) + (", …" if len(card.class_names) > 20 else "")
+    return (
+        f"## Input and output\n\nfloat32 (N, {', '.join(map(str, card.image_shape))}): pixels in 0 … 255, "
+        f"less the mean, divided by the standard deviation of each channel ({numbers}). "
+        f"Logits of {len(card.class_names)} classes: {classes}."
+    )
+
+
+def _results(card: Card, program: p.IntegerProgram) -> str:
+    stored, floats = sizes(program)
+    rows = [(f"accuracy, {where}", f"{100 * value:.2f} %") for where, value in card.accuracy.items()]
+    rows += [("weights", f"{stored:,} bytes ({100 * stored / floats:.1f} % of float32)")]
+    for reading in card.energy:
+        if reading.energy_j is not None:
+            grams = card.intensity.emissions_g(reading.energy_j)
+            rows.append(
+                (f"energy per image, {reading.source}", f"{reading.energy_j:.4g} J ({_how(reading)})")
+            )
+            rows.append((f"emissions per image, {reading.source}", f"{grams:.4g} g CO₂eq"))
+    body = "\n".join(f"| {what} | {value} |" for what, value in rows)
+    note = (
+        f"Emissions at {card.intensity.grams_per_kwh:g} g CO₂eq/kWh: {card.intensity.region}, "
+        f"{card.intensity.year or 'year not given'}, {card.intensity.origin}."
+    )
+    remarks = "".join(f"\n\n{text}" for text in card.notes)
+    return f"## Results\n\n| | |\n| --- | --- |\n{body}\n\n{note}{remarks}"
+
+
+def _how(reading: EnergyReading) -> str:
+    interval = ""
+    if reading.interval_j is not None:
+        low, high = reading.interval_j
+        interval = f", 95 % interval {low:.4g} … {high:.4g} J"
+    flags = f"; {', '.join(reading.flags)}" if reading.flags else ""
+    return f"{reading.kind}, {reading.origin}{interval}{flags}"
+
+
+def _check(files: Sequence[Path]) -> str:
+    names = ", ".join(f"`{path.name}`" for path in files)
+    runnable = [path for path in files if path.suffix in (".onnx", ".pt2", ".safetensors")]
+    commands = [f"jouleshift measure {path.name}" for path in runnable if ".check." not in path.name]
+    if any(path.suffix == ".c" for path in files):
+        commands.append("make check")
+    text = "\n".join(commands)
+    return (
+        f"## Files\n\n{names}. Every executor gives the same integers; to check that these still do, on "
+        f"images kept beside the model:\n\n```\n{text}\n```"
+    )
+
+
+def _table(title: str, values: Mapping[str, Any]) -> str:
+    body = "\n".join(f"| {name} | {value} |" for name, value in values.items())
+    return f"## {title}\n\n| | |\n| --- | --- |\n{body}"

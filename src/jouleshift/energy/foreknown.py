@@ -1,0 +1,77 @@
+"""The modelled energy of a configuration before it is trained, and without its network.
+
+The work of a network depends on its structure and its number formats only (`work.py`). So the *float*
+network is traced once, where torch is, and described in plain numbers; giving its layers the format of a
+configuration and pricing the result needs neither torch nor the network, and equals, to the last bit, what
+tracing the converted network gives. A search that has this knows the energy of thousands of candidates
+before it trains one.
+
+Of the hyperparameters of Table 1 only shift depth, shift type, weight bits and the sum of the activation's
+bits count here; each combination is priced once, in a few milliseconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from functools import lru_cache
+from typing import Any, Literal
+
+from jouleshift.energy.hardware import model_energy
+from jouleshift.energy.profile import Profile
+from jouleshift.energy.work import LayerWork, Source, Workload, nominal_span, resolve
+from jouleshift.records import Value
+
+
+def describe(workload: Workload) -> dict[str, Any]:
+    """A workload as plain JSON."""
+    return asdict(workload)
+
+
+def restore(description: Mapping[str, Any]) -> Workload:
+    """The inverse of `describe`, from JSON too."""
+    layers = tuple(
+        LayerWork(
+            **{
+                **layer,
+                "sources": tuple(
+                    Source(tuple(source["producers"]), source["elements"]) for source in layer["sources"]
+                ),
+            }
+        )
+        for layer in description["layers"]
+    )
+    return Workload(layers, tuple(description["uncounted"]))
+
+
+class ForeknownEnergy:
+    """Joules of one inference by configuration: `energy(config)`.
+
+    `workload` is of the float network; `depths` maps the name of a layer to the smallest shift depth that
+    converts it.
+    """
+
+    def __init__(self, workload: Workload, depths: Mapping[str, int], profile: Profile) -> None:
+        self._workload = workload
+        self._depths = depths
+        self._profile = profile
+        self._joules = lru_cache(maxsize=None)(self._price)
+
+    def __call__(self, config: Mapping[str, Value]) -> float:
+        bits = int(config["activation_integer_bits"]) + int(config["activation_fraction_bits"])
+        kind: Literal["Q", "PS"] = "Q" if config["shift_type"] == "Q" else "PS"
+        return self._joules(int(config["shift_depth"]), kind, int(config["weight_bits"]), bits)
+
+    def _price(self, depth: int, kind: Literal["Q", "PS"], weight_bits: int, activation_bits: int) -> float:
+        span = nominal_span(kind, weight_bits)
+        layers = [
+            replace(
+                layer,
+                arithmetic="shift",
+                activation_bits=activation_bits,
+                weight_bits=weight_bits,
+                exponent_span=span,
+            )
+            if self._depths.get(layer.name, depth + 1) <= depth
+            else layer
+            for layer in self._workload.layers
+        ]
+        return model_energy(replace(self._workload, layers=resolve(layers)), self._profile).energy_j

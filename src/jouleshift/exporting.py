@@ -1,0 +1,108 @@
+"""A chosen point of a run's front as files to ship, with a model card.
+
+The network is had from its checkpoint (or trained again, to the same weights), lowered to integers, judged
+once more as integers on the validation images, and written. Both accuracies are in the card: that of
+training's simulation, on which the search decided, and that of what is shipped.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from jouleshift import environment, store
+from jouleshift.analysis.pick import pick
+from jouleshift.config import StudyConfig
+from jouleshift.cost import energy_of
+from jouleshift.deploy.artefact import FORMS, export, form_of
+from jouleshift.deploy.card import Card, sizes, write_card
+from jouleshift.deploy.deployed import Deployed, calibration_images
+from jouleshift.energy.carbon import intensity
+from jouleshift.errors import BadInput
+from jouleshift.evaluate import Evaluator
+from jouleshift.records import Evaluation, Failure, Run, TrialRecord
+
+FOLDER = "export"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was shipped. Accuracies are on the validation images, as a fraction."""
+
+    record: TrialRecord
+    files: tuple[Path, ...]
+    card: Path
+    simulated_accuracy: float
+    accuracy: float
+    weight_bytes: int
+    float_bytes: int
+    notes: tuple[str, ...]
+
+
+def export_run(
+    run: Path,
+    wish: str = "knee",
+    *,
+    form: str | None = None,
+    out: Path | None = None,
+    region: str | None = None,
+) -> Exported:
+    """Export the trial that `wish` names (see `analysis.pick`) to `out`, whose suffix says the form.
+
+    Without `out` the files go into the run's folder `export`. Raises `BadInput`.
+    """
+    read = store.read_run(run)
+    record = pick(read, wish)
+    path = _target(run, record, form, out)
+    evaluator = Evaluator(StudyConfig(**read.config), run / store.CHECKPOINTS)
+    trained = evaluator.trained(record.trial)
+    if isinstance(trained, Failure):
+        raise BadInput(f"trial {record.trial.id} cannot be trained again: {trained.message}")
+    deployed = Deployed.of(trained[0], evaluator.data)
+    program = deployed.program
+    files = export(program, path, calibration_images(evaluator.data))
+    assert isinstance(record.result, Evaluation)
+    accuracy = 1.0 - deployed.error(evaluator.data.val)
+    card = _card(read, record, evaluator, accuracy, region)
+    card_path = path.with_suffix(".md")
+    write_card(card, program, files, card_path)
+    stored, floats = sizes(program)
+    simulated = record.result.accuracy
+    return Exported(record, files, card_path, simulated, accuracy, stored, floats, program.notes)
+
+
+def _target(run: Path, record: TrialRecord, form: str | None, out: Path | None) -> Path:
+    """Where to write: a path whose suffix is that of the form."""
+    suffixes = {name: suffix for suffix, name in FORMS.items()}
+    if form is not None and form not in suffixes:
+        raise BadInput(f"format {form!r}: give one of {', '.join(suffixes)}")
+    if out is not None and out.suffix:
+        if form is not None and form_of(out) != form:
+            raise BadInput(f"{out} is not the suffix of format {form!r}: {suffixes[form]}")
+        return out
+    suffix = suffixes[form or "onnx"]
+    folder = out or run / FOLDER / f"trial-{record.trial.id}"
+    return folder / f"network{suffix}"
+
+
+def _card(run: Run, record: TrialRecord, evaluator: Evaluator, accuracy: float, region: str | None) -> Card:
+    assert isinstance(record.result, Evaluation)
+    study, data = evaluator.study, evaluator.data
+    images = f"{len(data.val)} validation images"
+    versions = {name: version for name, version in environment.versions().items() if version}
+    return Card(
+        name=f"{study.model} of trial {record.trial.id}",
+        network=study.model,
+        data=Path(study.data).name,
+        image_shape=evaluator.image_shape,
+        class_names=data.class_names,
+        mean=data.train.mean.tolist(),
+        std=data.train.std.tolist(),
+        accuracy={
+            f"{images}, as integers": accuracy,
+            f"{images}, in training's simulation": record.result.accuracy,
+        },
+        energy=(record.result.energy,),
+        intensity=intensity(region or study.region),
+        configuration={**record.trial.config, "epochs": record.trial.budget, "seed": record.trial.seed},
+        versions=versions,
+        search_j=energy_of(run),
+    )

@@ -1,0 +1,75 @@
+"""Pictures on matplotlib's own canvas, without pyplot: nothing global is touched, no display is needed.
+
+All look alike: a title on the left, a light grid, and at the bottom where the energies come from, since
+pictures travel without their page. The same data give the same bytes.
+"""
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jouleshift.analysis.pareto import FloatArray
+from jouleshift.report.units import Unit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FRONT, DEFAULT, REJECTED, LOWER, SOFT = "#2f6fde", "#e07b00", "#8a8f98", "#c9ccd2", "#5b616b"
+LOG_SPAN = 20.0
+"""An axis whose largest value is so many times its smallest is drawn in logarithms."""
+
+
+def wants_log(values: FloatArray) -> bool:
+    """Whether positive values span so much that a linear axis would press most of them together."""
+    return bool(values.size and values.min() > 0 and values.max() >= LOG_SPAN * values.min())
+
+
+def picture(
+    title: str, x: str, y: str, stamp: str, size: tuple[float, float] = (8, 5.2)
+) -> "tuple[Figure, Axes]":
+    """An empty picture with one pair of axes, `size` in inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    prepare(axes, title, x, y)
+    figure.supxlabel(literal(_shorten(stamp, 130)), fontsize=7.5, color=SOFT, x=0.01, ha="left")
+    return figure, axes
+
+
+def prepare(axes: "Axes", title: str, x: str, y: str) -> None:
+    """Title, labels and grid of a pair of axes."""
+    axes.grid(True, color="#e6e8eb", linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.set_title(literal(title), loc="left", fontsize=12, fontweight="bold")
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+
+
+def to_png(figure: "Figure", dpi: int = 160) -> bytes:
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=dpi, metadata={"Software": None})
+    return out.getvalue()
+
+
+def staircase(axes: "Axes", values: FloatArray, unit: Unit, **style: Any) -> None:
+    """The edge of what a front (n, 2) of errors and joules dominates: from each member, right and up to the
+    next."""
+    if len(values) > 1:
+        order = np.argsort(values[:, 1], kind="stable")
+        axes.step(values[order, 1] / unit.scale, 100 * values[order, 0], where="post", **style)
+
+
+def literal(text: str) -> str:
+    """Text that matplotlib takes literally: a dollar sign would start a formula."""
+    return text.replace("$", r"\$")
+
+
+def _shorten(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

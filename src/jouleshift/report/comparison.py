@@ -1,0 +1,175 @@
+"""Two runs side by side: their fronts and hypervolumes, as rows, a picture, and a terminal's table.
+
+Hypervolumes are shares of one box for both runs, error ≤ 1 and energy ≤ the largest of any result of either,
+so they can be compared; energies of different sources cannot, and are refused. Which run is better at what is
+said by *coverage*: the share of one front that a member of the other dominates or equals (Zitzler and Thiele
+1998). Two runs are two samples: a difference between them may be one of seeds alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jouleshift.analysis.digest import Digest, digest
+from jouleshift.analysis.pareto import (
+    FloatArray,
+    energy_source,
+    front,
+    hypervolume,
+    knee,
+    points_of,
+    reference_point,
+)
+from jouleshift.errors import BadInput
+from jouleshift.records import CarbonIntensity, Run, TrialRecord
+from jouleshift.report.canvas import DEFAULT, FRONT, literal, picture, staircase, to_png, wants_log
+from jouleshift.report.export import write_files
+from jouleshift.report.sentences import energy_stamp
+from jouleshift.report.tables import columns, hyperparameters, row, to_csv
+from jouleshift.report.units import percent, quantity, unit_for
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+COLORS = (FRONT, DEFAULT)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two runs. `hypervolume` and `covered` are shares in 0 … 1."""
+
+    name: str
+    run: Run
+    view: Digest
+    front: tuple[TrialRecord, ...]
+    hypervolume: float
+    covered: float
+    """Of this front, how much the other run's dominates or equals."""
+
+    @property
+    def points(self) -> FloatArray:
+        return points_of(self.front)
+
+    @property
+    def epochs(self) -> int:
+        return sum(result.trained_epochs for result in self.view.results)
+
+
+def side_by_side(runs: Sequence[Run]) -> tuple[Side, Side]:
+    """Two runs compared. Raises BadInput for energies of different sources and for a run without a front."""
+    one, two = runs
+    energy_source([record for run in runs for record in run.trials])
+    fronts = [front(run) for run in runs]
+    for run, members in zip(runs, fronts, strict=True):
+        if not members:
+            raise BadInput(f"{run.path} has no result at the full budget yet; continue its search first")
+    reference = reference_point(runs)
+    assert reference is not None
+    points = [points_of(members) for members in fronts]
+    volumes = [hypervolume(p, reference) / (reference[0] * reference[1] or 1.0) for p in points]
+    names = [run.path.name for run in runs] if one.path.name != two.path.name else [str(r.path) for r in runs]
+    return (
+        Side(names[0], one, digest([one]), fronts[0], volumes[0], _covered(points[0], points[1])),
+        Side(names[1], two, digest([two]), fronts[1], volumes[1], _covered(points[1], points[0])),
+    )
+
+
+def _covered(points: FloatArray, by: FloatArray) -> float:
+    """The share of rows of `points` that are nowhere better than some row of `by`."""
+    return float(np.mean([(by <= point).all(axis=1).any() for point in points]))
+
+
+def write_comparison(sides: tuple[Side, Side], intensity: CarbonIntensity, out: Path) -> None:
+    """compare.csv with both fronts and compare.png, into a directory."""
+    write_files(
+        out,
+        {
+            "compare.csv": fronts_csv(sides, intensity).encode(errors="replace"),
+            "compare.png": fronts_png(sides),
+        },
+    )
+
+
+def fronts_csv(sides: tuple[Side, Side], intensity: CarbonIntensity) -> str:
+    """A row for each network of either front, and the hypervolume of its run."""
+    names = hyperparameters([record for side in sides for record in side.front])
+    table = [
+        {"run": side.name, "hypervolume": side.hypervolume, **row(record, names, intensity)}
+        for side in sides
+        for record in side.front
+    ]
+    return to_csv(table, ("run", "hypervolume", *columns(names)))
+
+
+def fronts_png(sides: tuple[Side, Side]) -> bytes:
+    """Both fronts in one picture, each default configuration as a star."""
+    unit = unit_for([j for side in sides for j in side.points[:, 1]], "J")
+    figure, axes = picture("Two runs", f"energy per image ({unit.name})", "validation error (%)",
+                           energy_stamp(sides[0].view))  # fmt: skip
+    for side, color in zip(sides, COLORS, strict=True):
+        points = side.points
+        label = f"{side.name} ({len(points)}), hypervolume {side.hypervolume:.3f}"
+        staircase(axes, points, unit, color=color, linewidth=1.6)
+        axes.scatter(points[:, 1] / unit.scale, 100 * points[:, 0], color=color, s=46, edgecolor="white",
+                     zorder=4, label=literal(label))  # fmt: skip
+        if side.view.comparison.default is not None:
+            ((error, energy_j),) = points_of([side.view.comparison.default])
+            axes.scatter([energy_j / unit.scale], [100 * error], color=color, s=190, marker="*",
+                         edgecolor="white", zorder=3)  # fmt: skip
+    if wants_log(np.concatenate([side.points[:, 1] for side in sides])):
+        axes.set_xscale("log")
+    axes.legend(frameon=False, fontsize=9)
+    return to_png(figure)
+
+
+def comparison_table(sides: tuple[Side, Side]) -> "Group":
+    """Both runs as two columns, and a sentence that says which is ahead."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("", *(side.name for side in sides)):
+        table.add_column(Text(heading), justify="right" if heading else "left")
+    facts = [_facts(side) for side in sides]
+    for name in facts[0]:
+        table.add_row(Text(name), *(Text(found[name]) for found in facts))
+    return Group(table, Text(comparison_in_words(sides)))
+
+
+def _facts(side: Side) -> dict[str, str]:
+    points = side.points
+    middle = points[knee(points)]
+    default = side.view.comparison.default
+    best, least = points[points[:, 0].argmin()], points[points[:, 1].argmin()]
+    return {
+        "trials": str(len(side.run.trials)),
+        "epochs trained": str(side.epochs),
+        "networks on the front": str(len(points)),
+        "hypervolume": f"{side.hypervolume:.3f}",
+        "most accurate": _point(best),
+        "knee": _point(middle),
+        "most frugal": _point(least),
+        "default": "–" if default is None else _point(points_of([default])[0]),
+        "dominate their default": str(len(side.view.comparison.dominating)),
+        "covered by the other front": percent(side.covered, 0),
+    }
+
+
+def _point(point: Any) -> str:
+    return f"{percent(1 - float(point[0]))} at {quantity(float(point[1]), 'J')}"
+
+
+def comparison_in_words(sides: tuple[Side, Side]) -> str:
+    """Which front has the larger hypervolume, and whether one is better everywhere."""
+    one, two = sorted(sides, key=lambda side: -side.hypervolume)
+    if one.hypervolume == two.hypervolume:
+        return "Both fronts have the same hypervolume."
+    text = f"{one.name} has the larger hypervolume, {one.hypervolume:.3f} against {two.hypervolume:.3f}."
+    if two.covered == 1.0:
+        return f"{text} Its front dominates or equals all of the other one."
+    return f"{text} Neither front is better everywhere." if two.covered < 1 and one.covered < 1 else text

@@ -1,0 +1,116 @@
+"""Train a run's front again with fresh seeds and judge it on the test split.
+
+Each configuration of the front, and the default one, is trained at the full budget once for each fresh seed,
+by the same worker processes as in the search, and its energy is had anew. Only here are the test images read.
+What is done is in a journal of its own beside the run's, so the same command continues after an interruption,
+adds seeds, and adds configurations when the run has got more trials since.
+"""
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+from jouleshift import environment, store
+from jouleshift.analysis.pareto import DEFAULT_BRACKET, default_trial, front, objectives
+from jouleshift.api import Silent, Watcher, report
+from jouleshift.config import StudyConfig
+from jouleshift.errors import BadInput
+from jouleshift.hpo.executors import Workers
+from jouleshift.hpo.study import Progress
+from jouleshift.records import Run, Trial
+from jouleshift.store import Asked, Finished, Journal
+
+SEED_STEP = 1000
+"""Fresh seeds lie so far from one another and from the run's own, which usually count 0, 1, 2 …"""
+
+
+def verify(run: Path, *, seeds: int = 2, workers: int | None = None, watcher: Watcher | None = None) -> Path:
+    """Verify the front of a run directory with so many fresh seeds; return the path of the new report.
+
+    What has been verified before is not repeated. Raises BadInput where the run has no front yet.
+    """
+    read = store.read_run(run)
+    if seeds < 1:
+        raise BadInput(f"seeds {seeds}: at least one is needed")
+    study = StudyConfig(**{**read.config, "workers": workers or read.config.get("workers", 1)})
+    with Journal(run, store.VERIFICATION) as journal:
+        waiting = _waiting(read, journal, seeds)
+        if waiting:
+            _train(study, read, journal, waiting, watcher or Silent())
+    return report([run], region=study.region)
+
+
+def wanted(run: Run, seeds: int) -> list[Trial]:
+    """What to train: for each fresh seed the default configuration and the front's, numbered from 1."""
+    members = front(run)
+    if not members:
+        raise BadInput(f"{run.path} has no trial at the full budget yet; continue its search first")
+    default = default_trial(run)
+    configs = [r.trial for r in ([default] if default and objectives(default) else [])]
+    configs += [r.trial for r in members if r is not default]
+    own = int(run.config.get("seed", 0))
+    return [
+        Trial(
+            id=0,
+            config=trial.config,
+            budget=trial.budget,
+            seed=(own + SEED_STEP * number) % 2**31,
+            bracket=DEFAULT_BRACKET if trial.bracket == DEFAULT_BRACKET else 0,
+        )
+        for number in range(1, seeds + 1)
+        for trial in configs
+    ]
+
+
+def _waiting(run: Run, journal: Journal, seeds: int) -> list[Trial]:
+    """What is wanted and has no result yet; what was begun before keeps its number."""
+    begun = {_key(record.trial): record for record in journal.records}
+    number = itertools.count(len(begun) + 1)
+    waiting = []
+    for trial in wanted(run, seeds):
+        record = begun.get(_key(trial))
+        if record is None:
+            waiting.append(replace(trial, id=next(number)))
+        elif record.result is None:
+            waiting.append(record.trial)
+    return waiting
+
+
+def _key(trial: Trial) -> tuple[object, ...]:
+    return (tuple(sorted(trial.config.items())), trial.budget, trial.seed)
+
+
+def _train(study: StudyConfig, run: Run, journal: Journal, waiting: list[Trial], watcher: Watcher) -> None:
+    """Train what is waiting, each result in the journal before anything else happens with it."""
+    begun = {record.trial.id for record in journal.records}
+    total = len(begun | {trial.id for trial in waiting})
+    finished = total - len(waiting)
+    checkpoints = run.path / store.CHECKPOINTS / "verify"
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    setup = {"study": study.model_dump(mode="json"), "checkpoints": str(checkpoints), "split": "test"}
+    with Workers(
+        setup,
+        count=study.workers,
+        log=run.path / store.LOG,
+        timeout_s=study.trial_timeout_s,
+        memory_mb=study.trial_memory_mb,
+        on_epoch=watcher.epoch,
+    ) as workers:
+        changed = environment.differences(run.env, environment.describe())
+        notes = [f"versions changed since the search: {', '.join(changed)}"] if changed else []
+        watcher.started(study.model_copy(update={"trials": total, "out": run.path}), finished, notes)
+        queue, running = list(waiting), 0
+        while queue or running:
+            while queue and workers.free:
+                trial = queue.pop(0)
+                if trial.id not in begun:
+                    journal.append(Asked(trial))
+                workers.submit(trial)
+                running += 1
+                watcher.progress(Progress(trial, None, finished, total))
+            done = workers.wait()
+            running -= 1
+            finished += 1
+            journal.append(Finished(done.trial.id, done.result, round(done.duration_s, 3)))
+            (checkpoints / f"{done.trial.id}.pt").unlink(missing_ok=True)
+            watcher.progress(Progress(done.trial, done.result, finished, total))

@@ -1,0 +1,293 @@
+"""Lowering: the program's integers are training's integers, sums cannot overflow, and what cannot be done
+exactly is refused by name."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jouleshift import models
+from jouleshift.config import ShiftConfig
+from jouleshift.conversion import convert
+from jouleshift.deploy import program as p
+from jouleshift.deploy.lower import lower
+from jouleshift.deploy.reference import execute
+from jouleshift.errors import BadInput
+from jouleshift.nn.layers import ShiftLayer
+from tests.deploy.networks import EIGHT_BITS, Chain, Everything, images, shifted
+
+
+def simulated(model: nn.Module, batch: Tensor) -> np.ndarray:
+    with torch.no_grad():
+        return model(batch).numpy()
+
+
+def exact_norms(model: nn.Module) -> nn.Module:
+    """Norms whose factors are powers of two and whose offsets multiples of a quarter: training's float32 then
+    rounds nothing that the program does not round."""
+    with torch.no_grad():
+        for index, norm in enumerate(m for m in model.modules() if isinstance(m, nn.BatchNorm2d)):
+            generator = torch.Generator().manual_seed(index)
+            power = torch.randint(-2, 1, norm.weight.shape, generator=generator)
+            sign = torch.where(torch.arange(len(power)) % 3 == 0, -1.0, 1.0)
+            norm.running_var.fill_(1 - norm.eps)
+            norm.running_mean.zero_()
+            norm.weight.copy_(torch.ldexp(sign, power))
+            norm.bias.copy_(torch.randint(-4, 4, norm.bias.shape, generator=generator) / 4)
+        model.head.bias.copy_(torch.tensor([0.0, 0.5, -0.25, 1.0, 0.25]))
+    return model.eval()
+
+
+FORMATS = [
+    ShiftConfig(kind=kind, weight_bits=bits, act_integer_bits=i, act_fraction_bits=f)
+    for kind, bits, i, f in [
+        ("PS", 2, 3, 5), ("PS", 4, 3, 5), ("PS", 5, 2, 2), ("Q", 2, 3, 5), ("Q", 4, 4, 8), ("Q", 3, 2, 1)
+    ]
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("config", FORMATS, ids=str)
+def test_training_and_program_agree_on_every_bit(config):
+    torch.manual_seed(0)
+    model = exact_norms(convert(Chain(), config))
+    batch = images(32)
+    np.testing.assert_array_equal(lower(model, batch).run(batch.numpy()), simulated(model, batch))
+
+
+def test_every_integer_between_layers_is_trainings():
+    """Not only the logits: what each shift layer reads is what its simulation rounds."""
+    torch.manual_seed(0)
+    model, batch = exact_norms(convert(Chain(), EIGHT_BITS)), images(8)
+    program = lower(model, batch)
+    values = dict(execute(program, batch.numpy()))
+    read = {node.layer: values[node.source] for node in program.all(p.ShiftLayer)}
+    seen: dict[str, Tensor] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, ShiftLayer):
+            module.register_forward_hook(
+                lambda m, args, out, name=name: seen.update({name: m.quantise_input(args[0])})
+            )
+    simulated(model, batch)
+    assert set(read) == set(seen) and len(read) == 4
+    for name, integers in read.items():
+        np.testing.assert_array_equal(integers, (seen[name] * 2**5).numpy(), err_msg=name)
+
+
+def test_a_program_of_everything_is_close_to_the_network():
+    """Residual sums are not rounded in training, so here the logits differ by a few steps of 2^−5."""
+    model, batch = shifted(Everything()), images(64)
+    program = lower(model, batch)
+    logits, wanted = program.run(batch.numpy()), simulated(model, batch)
+    assert program.all_integer
+    assert np.abs(logits - wanted).max() < 0.35 * wanted.std()
+    assert (logits.argmax(1) == wanted.argmax(1)).mean() > 0.9
+
+
+@pytest.mark.parametrize("config", FORMATS, ids=str)
+def test_finer_activations_come_closer(config):
+    model, batch = shifted(Everything(), config), images(16)
+    wide = config.model_copy(update={"act_integer_bits": 6, "act_fraction_bits": 12})
+    fine = shifted(Everything(), wide)
+    coarse_error, fine_error = (
+        np.abs(lower(m, batch).run(batch.numpy()) - simulated(m, batch)).max() for m in (model, fine)
+    )
+    assert fine_error < 1e-3 <= coarse_error
+
+
+class _Sum(nn.Module):
+    def __init__(self, out: int = 6) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, out, 3, padding=1, bias=True)
+        self.last = nn.Conv2d(out, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(F.relu(self.conv(x))).flatten(1)
+
+
+def test_bounds_are_reached_and_never_exceeded():
+    model = shifted(_Sum())
+    layer = lower(model, images(4)).all(p.ShiftLayer)[0]
+    integers = layer.weights.integers.reshape(6, -1)
+    lowest, highest = -128, 127
+    worst_high = np.maximum(integers, 0).sum(1) * highest + np.minimum(integers, 0).sum(1) * lowest
+    worst_low = np.maximum(integers, 0).sum(1) * lowest + np.minimum(integers, 0).sum(1) * highest
+    assert layer.largest == (worst_high + np.maximum(layer.bias, 0)).max()
+    assert layer.smallest == (worst_low + np.minimum(layer.bias, 0)).min()
+    assert layer.accumulator_bits == 32
+
+
+def test_wide_formats_get_wide_accumulators():
+    model = shifted(_Sum(), ShiftConfig(kind="Q", weight_bits=5, act_integer_bits=16, act_fraction_bits=16))
+    layers = lower(model, images(4)).all(p.ShiftLayer)
+    assert {layer.accumulator_bits for layer in layers} == {64}
+    assert not any(layer.sums_fit_float32 for layer in layers)
+
+
+def test_used_span_counts_not_the_nominal():
+    """A layer of 5-bit weights whose values lie within seven octaves fits int8."""
+    model = shifted(_Sum(), ShiftConfig(kind="Q", weight_bits=5, act_integer_bits=3, act_fraction_bits=5))
+    with torch.no_grad():
+        weight = model.conv.latent.weight
+        smallest = weight.abs().flatten(1).amax(1) / 64
+        weight.copy_(torch.where(weight < 0, -1, 1) * torch.maximum(weight.abs(), smallest.view(-1, 1, 1, 1)))
+    layer = lower(model, images(4)).all(p.ShiftLayer)[0]
+    assert 5 <= layer.weights.span <= 6 and layer.fits_int8
+
+
+def test_negative_factors_flip_signs():
+    model = shifted(Chain())
+    layer = lower(model, images(4)).all(p.ShiftLayer)[0]
+    signs = model.layers[0].integer_weight().signs.numpy()
+    np.testing.assert_array_equal(layer.weights.signs[::3], -signs[::3])
+    np.testing.assert_array_equal(layer.weights.signs[1::3], signs[1::3])
+    assert (layer.multiplier > 0).all()
+
+
+@pytest.mark.parametrize("kind", ["Q", "PS"])
+def test_channels_that_are_switched_off_are_their_offset(kind):
+    model, batch = shifted(Chain(), EIGHT_BITS.model_copy(update={"kind": kind})), images(8)
+    with torch.no_grad():
+        model.layers[1].weight[:4] = 0
+        model.layers[1].bias[:4] = torch.tensor([0.0, 0.5, 3.0, -2.0])
+    program = lower(model, batch)
+    first = program.all(p.ShiftLayer)[0]
+    made = dict(execute(program, batch.numpy()))[first.output.name]
+    for channel, wanted in enumerate([0, 16, 96, 0]):
+        assert (made[:, channel] == wanted).all()
+
+
+def test_layers_kept_in_float_stay_float():
+    model, batch = shifted(Everything(), overrides={"stem.0": None, "head": None}), images(16)
+    program = lower(model, batch)
+    assert {node.layer for node in program.all(p.FloatLayer)} >= {"stem.0", "head"}
+    assert not program.all_integer
+    np.testing.assert_allclose(program.run(batch.numpy()), simulated(model, batch), atol=0.3)
+
+
+def test_shallow_depths_convert_the_end_only():
+    model = shifted(Everything(), EIGHT_BITS.model_copy(update={"depth": 2}))
+    program = lower(model, images(16))
+    assert [node.layer for node in program.all(p.ShiftLayer)] == ["down.0", "head"]
+    np.testing.assert_allclose(program.run(images(16).numpy()), simulated(model, images(16)), atol=0.15)
+
+
+def test_mixed_precision_rounds_once_more_where_readers_differ():
+    six = ShiftConfig(weight_bits=4, act_integer_bits=2, act_fraction_bits=4)
+    model = shifted(Everything(), overrides={"left.0": six})
+    program = lower(model, images(16))
+    assert len(program.all(p.Requantise)) == 1 and program.notes
+    wanted = simulated(model, images(16))
+    assert np.abs(program.run(images(16).numpy()) - wanted).max() < 0.5 * wanted.std()
+
+
+def test_real_images_choose_the_format_of_sums():
+    """With nothing to go by, the operand of a sum gets the sum's format less a bit for the sign."""
+    model = shifted(Everything())
+    with_images = next(v for n, v in lower(model, images(64)).values.items() if n == "left_0").fixed
+    without = next(v for n, v in lower(model, torch.zeros(1, 3, 8, 8)).values.items() if n == "left_0").fixed
+    assert without.fraction_bits == 4 and without.integer_bits + without.fraction_bits == 8
+    assert with_images.integer_bits + with_images.fraction_bits == 8
+
+
+def test_the_network_stays_as_it_is():
+    model = shifted(Everything()).train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    lower(model, images(4))
+    assert model.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_lowering_repeats_itself():
+    model, batch = shifted(Everything()), images(16)
+    first, second = lower(model, batch), lower(model, batch)
+    for one, other in zip(first.all(p.ShiftLayer), second.all(p.ShiftLayer), strict=True):
+        np.testing.assert_array_equal(one.bias, other.bias)
+        np.testing.assert_array_equal(one.multiplier, other.multiplier)
+    assert first.values == second.values
+
+
+@pytest.mark.parametrize("name", ["tiny", "resnet20", "mobilenetv2", "googlenet", "vgg11"])
+def test_our_networks_become_integers(name):
+    if name not in models.names():
+        pytest.skip(f"no network {name}")
+    torch.manual_seed(0)
+    model = convert(models.create(name, 5), EIGHT_BITS).train()
+    with torch.no_grad():
+        model(images(8, size=32))
+    program = lower(model.eval(), images(2, size=32))
+    assert program.all_integer
+    assert all(layer.fits_int8 for layer in program.all(p.ShiftLayer))
+    containers = {p.container_bits(v.fixed) for n, v in list(program.values.items())[1:-1]}
+    assert containers == {8}, "8-bit activations need nothing wider anywhere"
+
+
+class _Does(nn.Module):
+    """A convolution and something that may not be deployable."""
+
+    def __init__(self, what, **conv: object) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1, **conv)
+        self.what = what
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.what(self.conv(x))
+
+
+REFUSALS = [
+    (lambda: _Does(torch.sigmoid), "sigmoid.*no rule.*deploy can do"),
+    (lambda: _Does(nn.Hardswish()), "Hardswish"),
+    (lambda: _Does(lambda x: x * 2), "mul"),
+    (lambda: _Does(lambda x: x[:, 1:]), "slice"),
+    (lambda: _Does(lambda x: x.flatten(1) if x.sum() > 0 else x), "cannot be traced.*control flow"),
+    (lambda: _Does(nn.AvgPool2d(3, 1, 1, count_include_pad=False)), "padding as zeros"),
+    (lambda: _Does(nn.AdaptiveAvgPool2d(3)), "equal windows"),
+    (lambda: _Does(nn.Identity(), padding_mode="reflect"), "conv.*padding mode"),
+    (lambda: nn.Sequential(nn.Linear(8, 8)), "0.*more than one axis"),
+    (lambda: _Does(lambda x: (x, x)), "not one tensor"),
+    (lambda: _Does(nn.BatchNorm2d(4, track_running_stats=False)), "running statistics"),
+]
+
+
+@pytest.mark.parametrize(("build", "message"), REFUSALS, ids=[message for _, message in REFUSALS])
+def test_what_cannot_be_exact_is_refused_by_name(build, message):
+    with pytest.raises(BadInput, match=f"cannot deploy.*{message}"):
+        lower(convert(build(), EIGHT_BITS), images(2))
+
+
+def test_floats_are_refused():
+    with pytest.raises(BadInput, match="convert it first"):
+        lower(Chain(), images(2))
+    with pytest.raises(BadInput, match=r"layers\.0.*mode 'default'"):
+        lower(convert(Chain(), EIGHT_BITS.model_copy(update={"mode": "reference"})), images(2))
+
+
+def test_weights_that_are_not_numbers_are_refused():
+    model = shifted(Chain(), EIGHT_BITS.model_copy(update={"kind": "Q"}))
+    with torch.no_grad():
+        model.layers[0].latent.weight[0] = float("nan")
+    with pytest.raises(BadInput, match="NaN"):
+        lower(model, images(2))
+
+
+def test_sums_beyond_63_bits_are_refused():
+    model = shifted(_Sum(), ShiftConfig(kind="Q", weight_bits=8, act_integer_bits=8, act_fraction_bits=24))
+    with torch.no_grad():
+        model.conv.latent.weight[0, 0, 0, 0] = 2.0**-50
+    with pytest.raises(BadInput, match=r"conv.*63 bits.*fewer bits"):
+        lower(model, images(2))
+
+
+def test_a_layer_used_twice_is_two_nodes():
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 3, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv(F.relu(self.conv(x))).flatten(1)
+
+    program = lower(shifted(Twice()), images(4))
+    assert [node.layer for node in program.all(p.ShiftLayer)] == ["conv", "conv"]
+    first, second = program.all(p.ShiftLayer)
+    np.testing.assert_array_equal(first.weights.signs, second.weights.signs)

@@ -1,0 +1,56 @@
+import csv
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from jouleshift.errors import BadInput
+from jouleshift.records import CarbonIntensity, TrialRecord
+from jouleshift.report.comparison import comparison_in_words, comparison_table, side_by_side, write_comparison
+from tests.analysis.synthetic import evaluation, hyperband_run, record, run_of
+
+WORLD = CarbonIntensity(450.0, "world", 2023, "made up")
+
+GOOD = run_of(record(1, 0.4, 2.0, bracket=-1), record(2, 0.2, 1.0), path=Path("runs/good"))
+POOR = run_of(
+    record(1, 0.4, 2.0, bracket=-1), record(2, 0.2, 2.0), record(3, 0.3, 1.0), path=Path("runs/poor")
+)
+
+
+def test_hypervolumes_share_one_box_and_coverage_says_who_is_ahead():
+    good, poor = side_by_side([GOOD, POOR])
+    assert good.hypervolume == pytest.approx(0.8 * 1.0 / (1.0 * 2.0))
+    assert poor.hypervolume == pytest.approx(0.7 * 1.0 / 2.0)  # (0.2, 2.0) lies on the box's edge
+    assert (good.covered, poor.covered) == (0.0, 1.0)
+    words = comparison_in_words((good, poor))
+    assert words.startswith("good has the larger hypervolume, 0.400 against 0.350.")
+    assert "dominates or equals all" in words
+    assert comparison_in_words(side_by_side([GOOD, GOOD])) == "Both fronts have the same hypervolume."
+
+
+def test_files_hold_both_fronts(tmp_path):
+    runs = [hyperband_run(60, seed=s, path=tmp_path / f"seed-{s}") for s in (0, 1)]
+    sides = side_by_side(runs)
+    write_comparison(sides, WORLD, tmp_path / "both")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "both" / "compare.csv").read_text())))
+    assert [row["run"] for row in rows] == ["seed-0"] * len(sides[0].front) + ["seed-1"] * len(sides[1].front)
+    assert Image.open(tmp_path / "both" / "compare.png").size == (1280, 832)
+    assert comparison_table(sides)
+
+
+def test_other_energy_sources_and_runs_without_a_front_are_refused():
+    measured = run_of(
+        TrialRecord(GOOD.trials[0].trial, evaluation(0.3, 1.0, source="deployed", kind="measured"), 1.0),
+        path=Path("runs/measured"),
+    )
+    with pytest.raises(BadInput, match="cannot share a front"):
+        side_by_side([GOOD, measured])
+    with pytest.raises(BadInput, match="continue its search"):
+        side_by_side([GOOD, replace(POOR, trials=POOR.trials[:0])])
+
+
+def test_runs_of_the_same_name_are_told_apart_by_their_path():
+    sides = side_by_side([GOOD, replace(POOR, path=Path("other/good"))])
+    assert [side.name for side in sides] == ["runs/good", "other/good"]

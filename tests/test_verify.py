@@ -1,0 +1,108 @@
+"""Verification: fresh seeds, the test split, a journal of its own, and continuation after an interruption."""
+
+import csv
+from dataclasses import replace
+
+import pytest
+
+from jouleshift import store, verify
+from jouleshift.analysis.pareto import front
+from jouleshift.data.sources import load
+from jouleshift.errors import BadInput
+from jouleshift.records import Trial
+from tests.analysis.synthetic import evaluation
+from tests.test_cli import QUICK, jouleshift
+from tests.toys import Serial
+
+
+class FakeWorkers(Serial):
+    """Trials answered in this process; the `fatal`-th is interrupted as by Ctrl-C."""
+
+    fatal = 0
+    setups: list[dict] = []  # noqa: RUF012 - a test looks at what was asked of all of them
+
+    def __init__(self, setup, **_) -> None:
+        super().__init__(self._answer)
+        self.setups.append(setup)
+        self._done = 0
+
+    def _answer(self, trial: Trial):
+        self._done += 1
+        if self._done == self.fatal:
+            raise KeyboardInterrupt
+        return replace(evaluation(0.4, 1e-6), error=0.45)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("verify")
+    command = ("search", "digits", *QUICK, "--trials", "3", "--scheduler", "random", "--out", "run")
+    done = jouleshift(*command, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+def test_front_and_default_are_trained_again_with_seeds_the_search_did_not_use(searched):
+    run = store.read_run(searched)
+    trials = verify.wanted(run, seeds=2)
+    configs = [dict(r.trial.config) for r in front(run)]
+    assert all(dict(t.config) in [*configs, dict(run.trials[0].trial.config)] for t in trials)
+    assert all(sum(dict(t.config) == c for t in trials) == 2 for c in configs)
+    assert {t.seed for t in trials} == {1000, 2000}
+    assert {t.budget for t in trials} == {3}
+    assert {t.parent for t in trials} == {None}
+    assert trials[0].bracket == -1
+
+
+def test_interrupted_and_continued_runs_each_training_once_and_extends(searched, monkeypatch):
+    monkeypatch.setattr(verify, "Workers", FakeWorkers)
+    monkeypatch.setattr(FakeWorkers, "fatal", 2)
+    with pytest.raises(KeyboardInterrupt):
+        verify.verify(searched, seeds=1)
+    assert sum(r.result is not None for r in store.read_run(searched).verified) == 1
+    monkeypatch.setattr(FakeWorkers, "fatal", 0)
+    verify.verify(searched, seeds=1)
+    run = store.read_run(searched)
+    assert len(run.verified) == len(verify.wanted(run, 1))
+    assert all(r.result is not None for r in run.verified)
+    begun = len(FakeWorkers.setups)
+    verify.verify(searched, seeds=1)
+    assert len(FakeWorkers.setups) == begun, "all is verified: no worker needs to start"
+    verify.verify(searched, seeds=2)
+    again = store.read_run(searched).verified
+    assert len(again) == len(verify.wanted(run, 2))
+    assert [r.trial.id for r in again] == list(range(1, len(again) + 1))
+    assert again[: len(run.verified)] == run.verified
+    assert {setup["split"] for setup in FakeWorkers.setups} == {"test"}
+    (searched / store.VERIFICATION).unlink()
+
+
+def test_the_command_judges_on_test_images_and_the_report_leads_with_it(searched):
+    done = jouleshift("verify", "run", "--seeds", "1", cwd=searched.parent)
+    assert done.returncode == 0, done.stderr
+    assert "judged on test images" in done.stdout
+    assert "Regression to the mean" in done.stdout
+    page = (searched / "report.html").read_text(encoding="utf-8")
+    assert page.index("The front, verified") < page.index('<h2 id="front">')
+    with (searched / "verified.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(verify.wanted(store.read_run(searched), 1))
+    assert all(float(row["error"]) != float(row["val_error"]) for row in rows)
+    n_test = len(load("digits", seed=0).test)
+    wrong = [float(row["error"]) * n_test for row in rows]
+    assert wrong == pytest.approx([round(w) for w in wrong], abs=1e-6)
+
+
+def test_what_cannot_be_verified_is_one_line(tmp_path, searched):
+    with pytest.raises(BadInput, match="not a run directory"):
+        verify.verify(tmp_path)
+    with pytest.raises(BadInput, match="at least one"):
+        verify.verify(searched, seeds=0)
+    empty = replace(store.read_run(searched), trials=())
+    with pytest.raises(BadInput, match="continue its search first"):
+        verify.wanted(empty, 1)
