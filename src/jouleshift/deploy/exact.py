@@ -16,6 +16,8 @@ from jouleshift.errors import BadInput
 from jouleshift.quant.fixed_point import FixedPoint
 
 LARGEST_WHOLE = 1 << 24
+BYTE_SPAN = 6
+"""Weights up to 2^6 fit int8; 2^7 does not."""
 
 
 @dataclass(frozen=True)
@@ -39,22 +41,36 @@ class Part:
         return bool(self.reach(fmt).max() <= LARGEST_WHOLE)
 
 
-def parts(node: p.ShiftLayer, fmt: FixedPoint) -> list[Part]:
-    """The layer's sum in one part or two, each exact in float32. `BadInput` where two are not enough."""
-    whole = Part(node.weights.integers, node.bias)
-    if whole.fits(fmt):
-        return [whole]
-    for exponent in range(1, node.weights.span + 1):
-        upper = node.weights.shifts >= exponent
-        high = Part(np.where(upper, whole.integers, 0) >> exponent, node.bias >> exponent, exponent)
-        low = Part(np.where(upper, 0, whole.integers), node.bias - (high.bias << exponent))
-        if high.fits(fmt) and low.fits(fmt):
-            return [high, low]
+def parts(node: p.ShiftLayer, fmt: FixedPoint, in_bytes: bool = False) -> list[Part]:
+    """The layer's sum in one part or two, each exact in float32; weights of at most ±64 if `in_bytes` and
+    possible. `BadInput` where two parts are not enough."""
+    for exponent in _exponents(node.weights.span, in_bytes):
+        split = _split(node, exponent)
+        if all(part.fits(fmt) for part in split):
+            return split
     bits = fmt.integer_bits + fmt.fraction_bits
     raise BadInput(
         f"{node.layer}: sums of {bits}-bit activations and weights up to 2^{node.weights.span} exceed what "
         "ONNX runtimes compute exactly (2^24); use fewer activation or weight bits, or export C, which has int64"
     )
+
+
+def _exponents(span: int, in_bytes: bool) -> list[int]:
+    """Where to try to split, 0 for not at all."""
+    anywhere = list(range(span + 1))
+    if span <= BYTE_SPAN or not in_bytes:
+        return anywhere
+    into_bytes = range(span - BYTE_SPAN, BYTE_SPAN + 2)
+    return sorted(anywhere, key=lambda exponent: exponent not in into_bytes)
+
+
+def _split(node: p.ShiftLayer, exponent: int) -> list[Part]:
+    whole = Part(node.weights.integers, node.bias)
+    if exponent == 0:
+        return [whole]
+    upper = node.weights.shifts >= exponent
+    high = Part(np.where(upper, whole.integers, 0) >> exponent, node.bias >> exponent, exponent)
+    return [high, Part(np.where(upper, 0, whole.integers), node.bias - (high.bias << exponent))]
 
 
 def refuse_inexact(program: p.IntegerProgram) -> None:

@@ -29,14 +29,13 @@ from numpy.typing import NDArray
 
 import jouleshift
 from jouleshift.deploy import program as p
-from jouleshift.deploy.exact import Part, parts, refuse_inexact
+from jouleshift.deploy.exact import BYTE_SPAN, Part, parts, refuse_inexact
 from jouleshift.deploy.onnx_carriers import IMAGES, Carriers, Limits, fits_byte, zero_point
 from jouleshift.deploy.onnx_graph import Graph, Name
 from jouleshift.errors import BadInput
 
 Runtime = Literal["onnxruntime", "openvino"]
 LOGITS = "logits"
-_LARGEST_WEIGHT = 64
 
 
 def to_onnx(program: p.IntegerProgram, runtime: Runtime = "onnxruntime") -> onnx.ModelProto:
@@ -224,9 +223,10 @@ class _Writer:
     def _whole_layer(self, node: p.ShiftLayer, source: p.Value) -> None:
         """The sum as a whole number, then one multiplication and one rounding."""
         name, graph = node.output.name, self._graph
+        split = parts(node, source.fixed, in_bytes=fits_byte(source) and not self._carriers.as_bytes)
         terms = [
             self._part(node, source, part, f"{name}/{label}")
-            for part, label in zip(parts(node, source.fixed), ("sum", "low sum"), strict=False)
+            for part, label in zip(split, ("sum", "low"), strict=False)
         ]
         total = terms[0] if len(terms) == 1 else graph.add("Add", terms, f"{name}/total")
         lowest = max(node.smallest, 0) if node.lowest == 0 else node.smallest
@@ -236,7 +236,7 @@ class _Writer:
 
     def _part(self, node: p.ShiftLayer, source: p.Value, part: Part, name: Name) -> Name:
         graph = self._graph
-        if fits_byte(source) and np.abs(part.integers).max() <= _LARGEST_WEIGHT:
+        if fits_byte(source) and np.abs(part.integers).max() <= 1 << BYTE_SPAN:
             weight = graph.constant(f"{name}/weight", part.integers.astype(np.int8))
             inputs = [weight, graph.scalar(1), graph.scalar(0, np.int8)]
             weight = graph.add("DequantizeLinear", inputs, f"{name}/weight/whole")
