@@ -51,7 +51,7 @@ def parts(node: p.ShiftLayer, fmt: FixedPoint, in_bytes: bool = False) -> list[P
     bits = fmt.integer_bits + fmt.fraction_bits
     raise BadInput(
         f"{node.layer}: sums of {bits}-bit activations and weights up to 2^{node.weights.span} exceed what "
-        "ONNX runtimes compute exactly (2^24); use fewer activation or weight bits, or export C, which has int64"
+        "ONNX runtimes compute exactly (2^24); use fewer activation or weight bits, or export C (int64)"
     )
 
 
@@ -83,7 +83,7 @@ def refuse_inexact(program: p.IntegerProgram) -> None:
             bits = value.fixed.integer_bits + value.fixed.fraction_bits
             raise BadInput(
                 f"{value.name}: integers of {bits} bits exceed what ONNX runtimes compute exactly (2^24); "
-                "use fewer activation bits, or export C, which has int64"
+                "use fewer activation bits, or export C (int64)"
             )
 
 

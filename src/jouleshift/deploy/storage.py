@@ -14,9 +14,9 @@ and bounds by `deploy.checks` before a program is handed out.
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Protocol, get_type_hints
 
 import numpy as np
 import torch
@@ -67,7 +67,7 @@ def load_program(path: Path) -> p.IntegerProgram:
     if metadata.get("format") != FORMAT:
         raise BadInput(f"{path} is not a program of this version; export it again")
     try:
-        return restore(metadata.get("program", ""), arrays)
+        return restore(metadata.get("program", ""), _Tensors(arrays))
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
 
@@ -84,13 +84,23 @@ def describe(program: p.IntegerProgram) -> str:
     return json.dumps(whole, separators=(",", ":"))
 
 
-def restore(description: str, arrays: Mapping[str, NDArray[Any]]) -> p.IntegerProgram:
+class Source(Protocol):
+    """Where a program's arrays come from. KeyError where one is missing, ValueError where it is wrong."""
+
+    def weights(self, node: Mapping[str, Any]) -> p.ShiftWeights:
+        """Of a shift layer, given as JSON."""
+
+    def array(self, node: Mapping[str, Any], field: str) -> NDArray[Any]:
+        """Of any layer's other fields."""
+
+
+def restore(description: str, source: Source) -> p.IntegerProgram:
     """The inverse of `describe`, checked. `BadInput` where something is missing or wrong."""
     try:
         whole = json.loads(description)
         program = p.IntegerProgram(
             _typed(p.Value, whole["input"]),
-            tuple(_node(node, arrays) for node in whole["nodes"]),
+            tuple(_node(node, source) for node in whole["nodes"]),
             _typed(str, whole["output_name"]),
             _typed(tuple[str, ...], whole["notes"]),
         )
@@ -115,7 +125,8 @@ def _plain(thing: Any) -> Any:
 
 def _arrays(node: p.Node) -> Arrays:
     """A node's tensors by name."""
-    name, found = node.output.name, {}
+    name = node.output.name
+    found: Arrays = {}
     for field in fields(node):
         value = getattr(node, field.name)
         if isinstance(value, p.ShiftWeights):
@@ -142,18 +153,43 @@ def _typed(kind: Any, value: Any) -> Any:
     return TypeAdapter(kind).validate_python(value)
 
 
-def _node(plain: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> p.Node:
+def _node(plain: Mapping[str, Any], source: Source) -> p.Node:
     kind = _KINDS[plain["kind"]]
-    name = _typed(p.Value, plain["output"]).name
-    content = {}
+    content: dict[str, Any] = {}
     for field, hint in get_type_hints(kind).items():
         if hint is p.ShiftWeights:
-            content[field] = _weights(plain[field], arrays[f"{name}.weights"], arrays[f"{name}.furthest"])
+            content[field] = source.weights(plain)
         elif hint in _ARRAYS:
-            content[field] = _array(arrays[f"{name}.{field}"], _ARRAYS[hint])
+            content[field] = _array(source.array(plain, field), _ARRAYS[hint])
         else:
             content[field] = _typed(hint, plain[field])
     return kind(**content)
+
+
+def weight_form(plain: Mapping[str, Any]) -> tuple[Any, int, p.Shape]:
+    """Kind, bits and shape of a layer's weights, from its JSON. ValueError where they are wrong."""
+    about = plain["weights"]
+    kind, bits, shape = about["kind"], _typed(int, about["weight_bits"]), _typed(p.Shape, about["shape"])
+    if kind not in ("Q", "PS") or not 2 <= bits <= 8 or len(shape) < 2 or min(shape) < 1:
+        raise ValueError(f"no weights of {bits} bits, kind {kind!r:.20} and shape {shape}")
+    return kind, bits, shape
+
+
+@dataclass(frozen=True)
+class _Tensors:
+    """The tensors of a safetensors file."""
+
+    arrays: Arrays
+
+    def array(self, node: Mapping[str, Any], field: str) -> NDArray[Any]:
+        return self.arrays[f"{node['output']['name']}.{field}"]
+
+    def weights(self, node: Mapping[str, Any]) -> p.ShiftWeights:
+        kind, bits, shape = weight_form(node)
+        packed = _array(self.array(node, "weights"), np.uint8)
+        signs, distances = packing.decode(packing.unpack(packed.tobytes(), bits, shape), grid(kind, bits))
+        furthest = _array(self.array(node, "furthest"), np.int8)
+        return p.ShiftWeights(kind, bits, signs.numpy(), distances.numpy(), furthest)
 
 
 def _array(stored: NDArray[Any], wanted: type[Any]) -> NDArray[Any]:
@@ -161,13 +197,3 @@ def _array(stored: NDArray[Any], wanted: type[Any]) -> NDArray[Any]:
     if stored.dtype not in allowed:
         raise ValueError(f"a tensor of {stored.dtype} in place of {np.dtype(wanted)}")
     return stored.astype(wanted)
-
-
-def _weights(plain: Any, packed: NDArray[Any], furthest: NDArray[Any]) -> p.ShiftWeights:
-    kind, bits = plain["kind"], _typed(int, plain["weight_bits"])
-    shape = _typed(p.Shape, plain["shape"])
-    if kind not in ("Q", "PS") or not 2 <= bits <= 8 or min(shape) < 1:
-        raise ValueError(f"no weights of {bits} bits, kind {kind!r:.20} and shape {shape}")
-    codes = packing.unpack(_array(packed, np.uint8).tobytes(), bits, shape)
-    signs, distances = packing.decode(codes, grid(kind, bits))
-    return p.ShiftWeights(kind, bits, signs.numpy(), distances.numpy(), _array(furthest, np.int8))

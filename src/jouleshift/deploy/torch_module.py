@@ -10,6 +10,8 @@ may use shorter formats (TF32), so there float64 takes their place.
     write_exported(program, path)       # torch.export, any batch size
 """
 
+import pickle
+import zipfile
 from collections.abc import Callable, Sequence
 from functools import singledispatch
 from pathlib import Path
@@ -58,6 +60,16 @@ def write_exported(program: p.IntegerProgram, path: Path) -> None:
         torch.export.save(exported, path)
     except OSError as error:
         raise BadInput(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def read_exported(path: Path) -> Callable[[Tensor], Tensor]:
+    """The module in a .pt2 file. `BadInput` where there is none."""
+    try:
+        return torch.export.load(path).module()
+    except FileNotFoundError:
+        raise BadInput(f"no model at {path}") from None
+    except (OSError, RuntimeError, ValueError, KeyError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
+        raise BadInput(f"{path} is not a model by torch.export: {error!s:.200}") from None
 
 
 def _carrier(fmt: FixedPoint | None) -> torch.dtype:
