@@ -123,10 +123,10 @@ MEASURES = {"modelled": modelled, "deployed": deployed, "simulated": in_simulati
 
 def measured(source: str, point: Point) -> tuple[float, str, str]:
     batch = 16 if point.network == "googlenet" else 64
-    if source == "deployed":
-        return deployed(point, batch)
+    if source != "simulated":
+        return MEASURES[source](point, batch)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(MEASURES[source], point, batch).result()
+        return pool.submit(in_simulation, point, batch).result()
 
 
 def run(sources: list[str]) -> None:
