@@ -1,4 +1,4 @@
-"""The contract of executors: every integer of every program equals the oracle's. One suite for all of them."""
+"""The contract of executors: every integer of every program equals the oracle's. One suite for all."""
 
 from collections.abc import Callable
 from dataclasses import replace
