@@ -99,13 +99,20 @@ def resolve(config: StudyConfig) -> StudyConfig:
     decided["out"] = (
         Path("runs", f"{name}-{config.model.replace(':', '.')}") if config.out is None else config.out
     )
-    decided["energy"] = "modelled" if config.energy == "auto" else config.energy
+    decided["energy"] = _automatic_source() if config.energy == "auto" else config.energy
     if decided["energy"] == "simulated":
         from jouleshift.energy.codecarbon import country_of
 
         country_of(config.region)
     decided["threads"] = config.threads or max(1, (os.cpu_count() or 1) // config.workers)
     return StudyConfig.layered(config.given(), decided)
+
+
+def _automatic_source() -> str:
+    """Deployed where a sensor answers, else modelled."""
+    from jouleshift.energy.sensors import probe
+
+    return "deployed" if any(sensor.works for sensor in probe()) else "modelled"
 
 
 def report(
@@ -130,6 +137,7 @@ def report(
 
 
 def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
+    from jouleshift.cost import counted
     from jouleshift.energy.carbon import intensity
     from jouleshift.hpo import make_scheduler
     from jouleshift.hpo.executors import Workers
@@ -145,7 +153,7 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
             memory_mb=study.trial_memory_mb,
             on_epoch=watcher.epoch,
         )
-        with workers:
+        with counted(out, study.power_w), workers:
             scheduler = make_scheduler(
                 study.scheduler,
                 build_space(workers.facts["max_depth"], study.space),

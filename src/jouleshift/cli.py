@@ -4,16 +4,18 @@ Exit codes: 0 done, 2 bad input (one line on stderr), 130 interrupted (what is f
 ours (the traceback goes into a log whose path is printed).
 """
 
+import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
 from jouleshift import __version__
-from jouleshift.config import StudyConfig
+from jouleshift.config import ShiftConfig, StudyConfig
 from jouleshift.errors import BadInput, Bug
 
 if TYPE_CHECKING:
@@ -45,11 +47,17 @@ class SearchSettings(StudyConfig):
 
 
 Settings = Annotated[SearchSettings | None, Parameter(name="*")]
+ShiftSettings = Annotated[ShiftConfig | None, Parameter(name="*")]
 
 
 @app.command
 def search(
-    data: str | None = None, *, config: Path | None = None, fresh: bool = False, settings: Settings = None
+    data: str | None = None,
+    *,
+    config: Path | None = None,
+    fresh: bool = False,
+    track: list[str] | None = None,
+    settings: Settings = None,
 ) -> None:
     """Search the front of shift networks for DATA; the same command again continues.
 
@@ -61,9 +69,11 @@ def search(
         YAML file with settings; flags override it
     fresh
         start anew; an existing run directory is kept aside as NAME.1
+    track
+        also write for mlflow or tensorboard (pip install 'jouleshift[mlflow]', 'jouleshift[tensorboard]')
     """
     given = {} if settings is None else settings.given()
-    _search(data, config=config, fresh=fresh, **given)
+    _search(data, config=config, fresh=fresh, track=track or (), **given)
 
 
 @app.command
@@ -136,7 +146,13 @@ def verify(run: Path, *, seeds: int = 2, workers: int | None = None) -> None:
 
 @app.command
 def report(
-    runs: list[Path], /, *, region: str | None = None, out: Path | None = None, also: list[str] | None = None
+    runs: list[Path],
+    /,
+    *,
+    region: str | None = None,
+    out: Path | None = None,
+    also: list[str] | None = None,
+    series: Path | None = None,
 ) -> None:
     """Write report.html, front.png, trials.csv and front.csv of one or several runs.
 
@@ -150,10 +166,18 @@ def report(
         folder for the files; by default the first run's
     also
         formats of other tools to write into each run: parquet, deepcave, smac3 or optuna
+    series
+        CSV of carbon intensities (time, g_per_kwh): says when a search as long as the first run would have
+        emitted least
     """
     from jouleshift.api import report as write
 
     print(write(runs, region=region, out=out, also=also or ()))
+    if series is not None:
+        from jouleshift import store
+        from jouleshift.cost import greenest_start
+
+        print(greenest_start(store.read_run(runs[0]), series))
 
 
 @app.command
@@ -224,6 +248,107 @@ def paper(
 
 
 @app.command
+def export(
+    run: Path,
+    *,
+    pick: str = "knee",
+    format: str | None = None,
+    out: Path | None = None,
+    region: str | None = None,
+) -> None:
+    """Write a point of a run's front as integers to ship: ONNX, C, torch.export or safetensors, and a card.
+
+    Parameters
+    ----------
+    run
+        run directory
+    pick
+        knee, max-accuracy, min-energy, a bound such as "accuracy>=0.95", or a trial's number
+    format
+        onnx, c, torch or safetensors; the suffix of --out says it too
+    out
+        file (model.onnx, model.c, model.pt2, model.safetensors) or folder; by default RUN/export/trial-N
+    region
+        where the energy is drawn, for the card; by default the run's
+    """
+    from rich.console import Console
+
+    from jouleshift.exporting import export_run
+    from jouleshift.shown import exported_in_words
+
+    exported = export_run(run, pick, form=format, out=out, region=region)
+    console = Console()
+    for line in exported_in_words(exported):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command
+def measure(
+    model: str,
+    *,
+    runtime: str = "auto",
+    batch: int = 64,
+    threads: int | None = None,
+    power_w: float | None = None,
+    windows: int = 5,
+    region: str = "world",
+) -> None:
+    """Energy and latency of an exported model, or of a network by name, on this machine.
+
+    Parameters
+    ----------
+    model
+        model.onnx, model.pt2 or model.safetensors, as export wrote it; or the name of a network
+    runtime
+        onnxruntime, openvino or torch; auto takes the fastest that is installed
+    batch
+        images at a time
+    threads
+        CPU threads; by default one a core
+    power_w
+        watts of this machine at work, where no sensor tells; energy is then time × power, an estimate
+    windows
+        windows of the energy measurement
+    region
+        where the energy is drawn: an ISO country code, US-CA, 'world', or grams per kWh such as 120g
+    """
+    from rich.console import Console
+
+    from jouleshift.deploy.measured import Conditions
+    from jouleshift.energy.carbon import intensity
+    from jouleshift.measuring import measure_model
+    from jouleshift.shown import measured_table
+
+    where = intensity(region)
+    conditions = Conditions(runtime, batch, threads or os.cpu_count() or 1, power_w, windows)
+    Console().print(measured_table(measure_model(model, conditions), where))
+
+
+@app.command
+def convert(model: str, *, classes: int = 10, channels: int = 3, settings: ShiftSettings = None) -> None:
+    """Convert a network to shift layers and list what was converted, what not, and why.
+
+    Parameters
+    ----------
+    model
+        name of a network, or package.module:function that builds one
+    classes
+        number of classes
+    channels
+        channels of the images
+    """
+    from rich.console import Console
+
+    from jouleshift.conversion import convert as convert_network
+    from jouleshift.conversion import plan
+    from jouleshift.models import create
+    from jouleshift.shown import conversion_table
+
+    network, config = create(model, classes, channels), settings or ShiftConfig()
+    Console().print(conversion_table(model, network, plan(network, config), convert_network(network, config)))
+
+
+@app.command
 def doctor() -> None:
     """Sensors, devices, libraries and versions: what works here and what does not."""
     from rich.console import Console
@@ -233,15 +358,18 @@ def doctor() -> None:
     Console().print(diagnose())
 
 
-def _search(data: str | None, *, config: Path | None = None, fresh: bool, **settings: Any) -> None:
+def _search(
+    data: str | None, *, config: Path | None = None, fresh: bool, track: Sequence[str] = (), **settings: Any
+) -> None:
     from rich.console import Console
 
     from jouleshift.api import search as run_search
     from jouleshift.progress import SearchDisplay
+    from jouleshift.tracking import tracked
 
     console = Console()
-    with SearchDisplay(console) as display:
-        result = run_search(data, config=config, fresh=fresh, watcher=display, **settings)
+    with SearchDisplay(console) as display, tracked(track, display) as watcher:
+        result = run_search(data, config=config, fresh=fresh, watcher=watcher, **settings)
     _show(result.run, result.run.config["region"], console)
     if len(result.run.trials) < result.run.config["trials"]:
         console.print("The search ended early: the space holds no further configuration.")

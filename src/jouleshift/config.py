@@ -17,6 +17,9 @@ from jouleshift.errors import BadInput, nearest
 ShiftType = Literal["Q", "PS"]
 Rounding = Literal["deterministic", "stochastic"]
 NumericMode = Literal["default", "reference"]
+Schedule = Literal["constant", "cosine", "one-cycle"]
+RecipeName = Literal["plain", "paper", "modern"]
+Precision = Literal["float32", "bf16", "auto"]
 OptimizerName = Literal["SGD", "Adam", "Adagrad", "Adadelta", "RMSProp", "RAdam", "Ranger"]
 
 
@@ -69,10 +72,7 @@ class TrainConfig(_Config):
     learning_rate: Annotated[float, Field(gt=0)] = 0.1
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    schedule: Annotated[
-        Literal["constant", "cosine", "one-cycle"],
-        Field(description="learning rate over max_budget epochs; the paper's is constant"),
-    ] = "constant"
+    schedule: Annotated[Schedule, Field(description="learning rate over max_budget epochs")] = "constant"
     augment: Annotated[bool, Field(description="random crop and horizontal flip")] = True
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
@@ -106,14 +106,35 @@ class StudyConfig(_Config):
     mode: Annotated[NumericMode, Field(description="numerics; 'reference' has DeepShift's semantics")] = (
         "default"
     )
+    recipe: Annotated[
+        RecipeName,
+        Field(
+            description="how to train: plain; paper, with its regularisation of shifts; or modern: one-cycle "
+            "rate, label smoothing, bits reduced step by step, batch norm re-estimated"
+        ),
+    ] = "plain"
     schedule: Annotated[
-        Literal["constant", "cosine", "one-cycle"],
-        Field(description="learning rate over the full budget; the paper's is constant"),
-    ] = "constant"
+        Schedule | None,
+        Field(description="learning rate over the full budget; default: the recipe's, else constant"),
+    ] = None
+    distil: Annotated[
+        bool, Field(description="train the float network first and let every trial learn from it too")
+    ] = False
+    precision: Annotated[
+        Precision | None,
+        Field(
+            description="of training; auto is bf16 where it is native; default: auto if modern, else float32"
+        ),
+    ] = None
+    compile: Annotated[bool, Field(description="torch.compile the network for training")] = False
     augment: Annotated[bool, Field(description="random crop and horizontal flip")] = True
     energy: Annotated[
-        Literal["auto", "modelled", "simulated"], Field(description="source of the energy objective")
+        Literal["auto", "modelled", "deployed", "simulated"],
+        Field(description="source of the energy objective; auto is deployed with a sensor, else modelled"),
     ] = "auto"
+    power_w: Annotated[
+        float | None, Field(gt=0, description="watts of this machine at work, where no sensor tells")
+    ] = None
     profile: Annotated[
         str, Field(description="hardware profile of modelled energy: a name or a YAML file")
     ] = "asic-45nm"

@@ -17,12 +17,13 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from jouleshift import conversion, models
+from jouleshift import conversion, models, recipes
 from jouleshift.config import NumericMode, ShiftConfig, StudyConfig, TrainConfig
 from jouleshift.data.batches import evaluation_batches, prepare
 from jouleshift.data.sources import load
 from jouleshift.energy.foreknown import describe
 from jouleshift.energy.hardware import load_profile, model_energy
+from jouleshift.energy.quiet import trial_running
 from jouleshift.energy.workload import trace
 from jouleshift.errors import BadInput
 from jouleshift.records import EnergyReading, Epoch, Evaluation, Failure, Trial, Value
@@ -47,7 +48,7 @@ def train_config(config: Mapping[str, Value], study: StudyConfig) -> TrainConfig
     """The upper half of Table 1, and what the study fixes, as the way to train."""
     names = ("batch_size", "optimizer", "learning_rate", "momentum", "weight_decay")
     sampled: dict[str, Any] = {name: config[name] for name in names}
-    return TrainConfig(**sampled, schedule=study.schedule, augment=study.augment)
+    return TrainConfig(**sampled, **recipes.training_settings(study))
 
 
 class Evaluator:
@@ -78,6 +79,7 @@ class Evaluator:
         self.data = prepare(splits, self.device)
         self.profile = load_profile(study.profile)
         self.image_shape = tuple(splits.train.images.shape[1:])
+        self.teacher = self._float_network() if study.distil else None
         self.max_depth = conversion.convertible_layers(self.build(study.seed), study.mode)
 
     @property
@@ -117,17 +119,35 @@ class Evaluator:
     ) -> Evaluation | Failure:
         try:
             trained = self.trained(trial, on_epoch)
-        except BadInput as error:
-            return Failure("refused", str(error))
+        except BadInput as refusal:
+            return Failure("refused", str(refusal))
         if isinstance(trained, Failure):
             return trained
         model, result = trained
-        if self.data.test is not None:
-            _, test_error = validate(model, evaluation_batches(self.data.test))
-            result = replace(result, error=test_error)
         started = time.monotonic()
-        energy = self.energy(model)
+        try:
+            error, energy = self.judge(model, result.error)
+        except BadInput as refusal:
+            return Failure("refused", str(refusal))
+        result = replace(result, error=error)
         return _evaluation(result, energy, model, time.monotonic() - started)
+
+    def _float_network(self) -> nn.Module:
+        """The float network, trained for the full budget at `TrainConfig`'s rates; kept between workers."""
+        model = self.build(self.study.seed)
+        trained = train(
+            model,
+            self.data,
+            TrainConfig(**recipes.training_settings(self.study)),
+            epochs=self.study.max_budget,
+            horizon=self.study.max_budget,
+            seed=self.study.seed,
+            device=self.device,
+            checkpoint_out=self.checkpoints / "teacher.pt",
+        )
+        if isinstance(trained, Failure):
+            raise BadInput(f"distil: the float network cannot be trained ({trained.message})")
+        return model
 
     def trained(
         self, trial: Trial, on_epoch: Callable[[Epoch], None] = lambda epoch: None
@@ -137,26 +157,46 @@ class Evaluator:
         Raises `BadInput` where the configuration does not fit the network.
         """
         model = conversion.convert(self.build(trial.seed), shift_config(trial.config, self.study.mode))
-        result = train(
-            model,
-            self.data,
-            train_config(trial.config, self.study),
-            epochs=trial.budget,
-            horizon=self.study.max_budget,
-            seed=trial.seed,
-            device=self.device,
-            checkpoint_in=self._checkpoint(trial.parent),
-            checkpoint_out=self._checkpoint(trial.id),
-            on_epoch=on_epoch,
-        )
+        config = train_config(trial.config, self.study)
+        with trial_running():
+            result = train(
+                model,
+                self.data,
+                config,
+                epochs=trial.budget,
+                horizon=self.study.max_budget,
+                seed=trial.seed,
+                device=self.device,
+                checkpoint_in=self._checkpoint(trial.parent),
+                checkpoint_out=self._checkpoint(trial.id),
+                on_epoch=on_epoch,
+                recipe=recipes.recipe_for(self.study, model, config.weight_decay, self.teacher),
+            )
         return result if isinstance(result, Failure) else (model, result)
 
-    def energy(self, model: nn.Module) -> EnergyReading:
-        """Energy of one inference, from the study's source."""
+    def judge(self, model: nn.Module, error: float) -> tuple[float, EnergyReading]:
+        """Error on the split and energy of one inference, from the study's source.
+
+        `error` is training's own, on the validation images. Where the energy is that of the deployed network,
+        so is the error. Raises `BadInput` where the network cannot be deployed.
+        """
+        if self.study.energy == "deployed":
+            return self._deployed(model)
+        if self.data.test is not None:
+            _, error = validate(model, evaluation_batches(self.data.test))
         if self.study.energy == "simulated":
-            return self._simulated(model)
+            return error, self._simulated(model)
         example = torch.zeros(1, *self.image_shape, device=self.device)
-        return model_energy(trace(model, example), self.profile).reading()
+        return error, model_energy(trace(model, example), self.profile).reading()
+
+    def _deployed(self, model: nn.Module) -> tuple[float, EnergyReading]:
+        from jouleshift.deploy.deployed import Deployed
+        from jouleshift.deploy.measured import Conditions
+
+        deployed = Deployed.of(model, self.data)
+        conditions = Conditions(threads=torch.get_num_threads(), power_w=self.study.power_w)
+        split = self.data.val if self.data.test is None else self.data.test
+        return deployed.error(split), deployed.energy(conditions)
 
     def _simulated(self, model: nn.Module) -> EnergyReading:
         from jouleshift.energy.codecarbon import simulated

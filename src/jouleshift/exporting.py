@@ -8,19 +8,13 @@ training's simulation, on which the search decided, and that of what is shipped.
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from jouleshift import environment, store
 from jouleshift.analysis.pick import pick
 from jouleshift.config import StudyConfig
-from jouleshift.data.batches import Resident, evaluation_batches
-from jouleshift.deploy import program as p
+from jouleshift.cost import energy_of
 from jouleshift.deploy.artefact import FORMS, export, form_of
 from jouleshift.deploy.card import Card, sizes, write_card
-from jouleshift.deploy.lower import CALIBRATION_IMAGES, lower
-from jouleshift.deploy.runtime import Run as Logits
-from jouleshift.deploy.runtime import load
+from jouleshift.deploy.deployed import Deployed, calibration_images
 from jouleshift.energy.carbon import intensity
 from jouleshift.errors import BadInput
 from jouleshift.evaluate import Evaluator
@@ -44,7 +38,12 @@ class Exported:
 
 
 def export_run(
-    run: Path, wish: str = "knee", *, form: str | None = None, out: Path | None = None, region: str | None = None
+    run: Path,
+    wish: str = "knee",
+    *,
+    form: str | None = None,
+    out: Path | None = None,
+    region: str | None = None,
 ) -> Exported:
     """Export the trial that `wish` names (see `analysis.pick`) to `out`, whose suffix says the form.
 
@@ -57,32 +56,17 @@ def export_run(
     trained = evaluator.trained(record.trial)
     if isinstance(trained, Failure):
         raise BadInput(f"trial {record.trial.id} cannot be trained again: {trained.message}")
-    images = _first_images(evaluator.data.train)
-    program = lower(trained[0], images)
-    files = export(program, path, images)
+    deployed = Deployed.of(trained[0], evaluator.data)
+    program = deployed.program
+    files = export(program, path, calibration_images(evaluator.data))
     assert isinstance(record.result, Evaluation)
-    accuracy = 1.0 - judged(load(program, "torch"), evaluator.data.val)
+    accuracy = 1.0 - deployed.error(evaluator.data.val)
     card = _card(read, record, evaluator, accuracy, region)
     card_path = path.with_suffix(".md")
     write_card(card, program, files, card_path)
     stored, floats = sizes(program)
     simulated = record.result.accuracy
     return Exported(record, files, card_path, simulated, accuracy, stored, floats, program.notes)
-
-
-def judged(run: Logits, data: Resident) -> float:
-    """The error of an executor on a split, in 0 … 1."""
-    wrong = 0
-    for images, labels in evaluation_batches(data):
-        logits = torch.from_numpy(run(images.cpu().contiguous().numpy()))
-        wrong += int((logits.argmax(1) != labels.cpu()).sum())
-    return wrong / len(data)
-
-
-def _first_images(data: Resident) -> Tensor:
-    """The first training images, as evaluation sees them: not augmented."""
-    images, _ = next(iter(evaluation_batches(data)))
-    return images[:CALIBRATION_IMAGES].cpu()
 
 
 def _target(run: Path, record: TrialRecord, form: str | None, out: Path | None) -> Path:
@@ -99,9 +83,7 @@ def _target(run: Path, record: TrialRecord, form: str | None, out: Path | None) 
     return folder / f"network{suffix}"
 
 
-def _card(
-    run: Run, record: TrialRecord, evaluator: Evaluator, accuracy: float, region: str | None
-) -> Card:
+def _card(run: Run, record: TrialRecord, evaluator: Evaluator, accuracy: float, region: str | None) -> Card:
     assert isinstance(record.result, Evaluation)
     study, data = evaluator.study, evaluator.data
     images = f"{len(data.val)} validation images"
@@ -122,11 +104,5 @@ def _card(
         intensity=intensity(region or study.region),
         configuration={**record.trial.config, "epochs": record.trial.budget, "seed": record.trial.seed},
         versions=versions,
-        search_j=_search_cost(run),
+        search_j=energy_of(run),
     )
-
-
-def _search_cost(run: Run) -> float | None:
-    """Joules that the whole search took, where the run knows."""
-    spent = run.env.get("search_energy")
-    return float(spent["energy_j"]) if spent and spent.get("energy_j") is not None else None

@@ -1,5 +1,7 @@
 """The networks: sizes, shapes, names, and that the smallest one learns."""
 
+import sys
+
 import pytest
 import torch
 from sklearn.datasets import load_digits
@@ -101,3 +103,29 @@ def test_tiny_learns_digits_in_a_few_epochs():
     with torch.no_grad():
         accuracy = (model.eval()(images[1400:]).argmax(1) == labels[1400:]).float().mean().item()
     assert accuracy > 0.9
+
+
+def test_networks_of_others_are_built_by_path(tmp_path, monkeypatch):
+    (tmp_path / "my_networks.py").write_text(
+        "from torch import nn\n"
+        "def small(num_classes, in_channels=3):\n"
+        "    return nn.Sequential(nn.Conv2d(in_channels, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(),\n"
+        "                         nn.Linear(4, num_classes))\n"
+        "def colour_only(num_classes): return nn.Linear(3, num_classes)\n"
+        "def wrong(num_classes): return 1\n"
+        "number = 1\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert models.create("my_networks:small", 5, 1)(torch.zeros(2, 1, 8, 8)).shape == (2, 5)
+    assert models.create("torchvision.models:squeezenet1_1", 7)(torch.zeros(1, 3, 64, 64)).shape == (1, 7)
+    for name, message in (
+        ("my_networks:missing", "cannot be loaded.*missing"),
+        ("no_such_module:small", "cannot be loaded.*no_such_module"),
+        ("my_networks:wrong", "returns int"),
+        ("my_networks:number", "no function"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            models.create(name, 5)
+    with pytest.raises(BadInput, match="the images have 1"):
+        models.create("my_networks:colour_only", 5, 1)
+    assert str(tmp_path) not in sys.path

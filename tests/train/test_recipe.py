@@ -77,25 +77,58 @@ def test_the_penalty_is_not_part_of_the_reported_loss(data):
     assert punished.curve[0].train_loss == pytest.approx(plain.curve[0].train_loss)
 
 
-def drop_noise(model, epoch):
-    """A hook that follows from the epoch alone: dropout grows."""
-    model[9].p = 0.1 * epoch
+class GrowingDropout:
+    """Stages that follow from the epoch alone."""
+
+    def __init__(self):
+        self.calls = []
+
+    def before_epoch(self, model, epoch):
+        self.calls.append(epoch)
+        model[9].p = 0.1 * epoch
+
+    def after_training(self, model, epoch):
+        self.calls.append(-epoch)
+        with torch.no_grad():
+            model[10].weight.mul_(2.0)
 
 
-def test_the_epoch_hook_runs_before_each_epoch_and_continuation_stays_exact(data, tmp_path):
-    calls = []
-
-    def hook(model, epoch):
-        calls.append(epoch)
-        drop_noise(model, epoch)
-
-    recipe = Recipe(before_epoch=hook)
-    straight, _ = run(data, recipe, epochs=3)
-    assert calls == [1, 2, 3]
-    run(data, recipe, epochs=1, checkpoint_out=tmp_path / "x.pt")
-    continued, result = run(data, recipe, epochs=3, checkpoint_in=tmp_path / "x.pt")
-    assert result.trained_epochs == 2
+def test_stages_are_called_around_the_epochs_and_the_last_one_is_not_in_the_checkpoint(data, tmp_path):
+    stages = GrowingDropout()
+    straight, result = run(data, Recipe(stages=stages), epochs=3)
+    assert stages.calls == [1, 2, 3, -3]
+    assert (result.val_loss, result.error) == validate(straight, evaluation_batches(data.val))
+    assert result.val_loss != result.curve[-1].val_loss
+    run(data, Recipe(stages=GrowingDropout()), epochs=1, checkpoint_out=tmp_path / "x.pt")
+    again = GrowingDropout()
+    continued, _ = run(data, Recipe(stages=again), epochs=3, checkpoint_in=tmp_path / "x.pt")
+    assert again.calls == [2, 3, -3]
     assert same(state(straight), state(continued))
+
+
+def squares(model):
+    return 0.01 * (model[4].weight ** 2).sum()
+
+
+@pytest.mark.parametrize("addition", ["label smoothing", "teacher", "penalty", "re-estimation", "bf16"])
+def test_continuing_equals_the_straight_run_with_each_addition(addition, data, tmp_path):
+    recipe = {
+        "label smoothing": Recipe(),
+        "teacher": Recipe(teacher=network(seed=5).eval()),
+        "penalty": Recipe(penalty=squares),
+        "re-estimation": Recipe(reestimate_batches=3),
+        "bf16": Recipe(precision="bf16"),
+    }[addition]
+    smoothing = 0.1 if addition == "label smoothing" else 0.0
+    config = TrainConfig(batch_size=16, learning_rate=0.05, label_smoothing=smoothing)
+    straight, whole = run(data, recipe, epochs=3, config=config)
+    run(data, recipe, epochs=2, config=config, checkpoint_out=tmp_path / "x.pt")
+    continued, rest = run(data, recipe, epochs=3, config=config, checkpoint_in=tmp_path / "x.pt")
+    assert rest.trained_epochs == 1
+    assert same(state(straight), state(continued))
+    assert (whole.val_loss, whole.error) == (rest.val_loss, rest.error)
+    plain, _ = run(data, epochs=3)
+    assert not same(state(plain), state(straight))
 
 
 def test_reestimated_statistics_are_the_average_over_batches(data):

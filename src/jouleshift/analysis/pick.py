@@ -1,10 +1,10 @@
 """Which point of a front to ship, in a few words.
 
-    knee                where giving up either objective starts to cost most
-    max-accuracy        the lowest error
-    min-energy          the lowest energy
-    "accuracy>=0.95"    the lowest energy that is accurate enough (also energy_j<=…, error<=…)
-    12                  trial 12, on the front or not
+knee                where giving up either objective starts to cost most
+max-accuracy        the lowest error
+min-energy          the lowest energy
+"accuracy>=0.95"    the lowest energy that is accurate enough (also energy_j<=…, error<=…)
+12                  trial 12, on the front or not
 """
 
 import re

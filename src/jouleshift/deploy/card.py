@@ -119,7 +119,9 @@ def _results(card: Card, program: p.IntegerProgram) -> str:
     for reading in card.energy:
         if reading.energy_j is not None:
             grams = card.intensity.emissions_g(reading.energy_j)
-            rows.append((f"energy per image, {reading.source}", f"{reading.energy_j:.4g} J ({_how(reading)})"))
+            rows.append(
+                (f"energy per image, {reading.source}", f"{reading.energy_j:.4g} J ({_how(reading)})")
+            )
             rows.append((f"emissions per image, {reading.source}", f"{grams:.4g} g CO₂eq"))
     body = "\n".join(f"| {what} | {value} |" for what, value in rows)
     note = (
@@ -147,8 +149,8 @@ def _check(files: Sequence[Path]) -> str:
         commands.append("make check")
     text = "\n".join(commands)
     return (
-        f"## Files\n\n{names}. Every executor gives the same integers; to check that these still do, on images "
-        f"kept beside the model:\n\n```\n{text}\n```"
+        f"## Files\n\n{names}. Every executor gives the same integers; to check that these still do, on "
+        f"images kept beside the model:\n\n```\n{text}\n```"
     )
 
 

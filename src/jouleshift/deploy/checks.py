@@ -4,6 +4,7 @@ Executors rely on a program: they allocate by its shapes, index by its names, an
 because its bounds were proved. So shapes and bounds are worked out anew here, and names must be known.
 """
 
+import math
 from collections.abc import Mapping
 from functools import singledispatch
 
@@ -17,7 +18,7 @@ _LARGEST_VALUE = 1 << 28
 _LARGEST_SPAN = 62
 
 
-class Inconsistent(ValueError):
+class InconsistentError(ValueError):
     """What is wrong with a node."""
 
 
@@ -30,7 +31,7 @@ def check(program: p.IntegerProgram) -> None:
             _check_node(node, values)
             values[node.output.name] = node.output
         _require(program.output_name in values, f"it makes no {program.output_name}")
-    except Inconsistent as error:
+    except InconsistentError as error:
         raise BadInput(f"not a valid program: {error}") from None
 
 
@@ -47,7 +48,7 @@ def positions(window: p.Geometry, shape: p.Shape) -> tuple[int, int]:
 
 def _require(condition: bool, otherwise: str) -> None:
     if not condition:
-        raise Inconsistent(otherwise)
+        raise InconsistentError(otherwise)
 
 
 def _check_node(node: p.Node, values: Mapping[str, p.Value]) -> None:
@@ -59,11 +60,11 @@ def _check_node(node: p.Node, values: Mapping[str, p.Value]) -> None:
     _require(len(node.sources) == wanted > 0, f"{name} reads {len(node.sources)} values")
     sources = [values[source] for source in node.sources]
     _require(all(n > 0 for n in node.output.shape), f"{name} is empty")
-    _require(np.prod(node.output.shape, dtype=np.float64) <= _LARGEST_VALUE, f"{name} is too large")
+    _require(math.prod(node.output.shape) <= _LARGEST_VALUE, f"{name} is too large")
     try:
         shape = _shape(node, sources)
     except (IndexError, ValueError) as error:
-        raise Inconsistent(f"{name}: {error}") from None
+        raise InconsistentError(f"{name}: {error}") from None
     _require(shape == node.output.shape, f"{name} has the shape {shape}, not {node.output.shape}")
     _check_format(node, sources)
     _check_limits(node)
@@ -79,7 +80,9 @@ def _check_format(node: p.Node, sources: list[p.Value]) -> None:
     if isinstance(node, p.Clamp | p.Concat | p.MaxPool | p.Subsample | p.Pad | p.Flatten):
         _require(read == {made}, f"{name} changes the format")
     if isinstance(node, p.Add | p.AveragePool):
-        _require((None in read) == (made is None) and not (None in read and len(read) > 1), f"{name} mixes formats")
+        _require(
+            (None in read) == (made is None) and not (None in read and len(read) > 1), f"{name} mixes formats"
+        )
     if isinstance(node, p.Quantise | p.Requantise | p.FloatLayer):
         _require((made is None) == isinstance(node, p.FloatLayer), f"{name} makes the wrong kind of number")
 
@@ -149,9 +152,12 @@ def _(node: p.ShiftLayer, sources: list[p.Value]) -> p.Shape:
     name, weights, out = node.output.name, node.weights, node.weights.signs.shape[:1]
     per_channel = {node.bias.shape, node.multiplier.shape, weights.furthest.shape}
     _require(per_channel == {out}, f"{name} has no bias, multiplier and shift for each channel")
-    _require(bool((node.multiplier > 0).all() and np.isfinite(node.multiplier).all()), f"{name} scales wrongly")
     _require(
-        bool((weights.shifts >= 0).all() and (weights.distances >= 0).all()) and weights.span <= _LARGEST_SPAN,
+        bool((node.multiplier > 0).all() and np.isfinite(node.multiplier).all()), f"{name} scales wrongly"
+    )
+    _require(
+        bool((weights.shifts >= 0).all() and (weights.distances >= 0).all())
+        and weights.span <= _LARGEST_SPAN,
         f"{name} has shifts out of range",
     )
     low, high = _bounds(node, sources[0])

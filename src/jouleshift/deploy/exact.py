@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jouleshift.deploy import program as p
 from jouleshift.errors import BadInput
 from jouleshift.quant.fixed_point import FixedPoint
 
 LARGEST_WHOLE = 1 << 24
+BYTE_SPAN = 6
+"""Weights up to 2^6 fit int8; 2^7 does not."""
 
 
 @dataclass(frozen=True)
@@ -25,36 +28,49 @@ class Part:
     bias: p.Int64Array
     exponent: int = 0
 
-    def bounds(self, fmt: FixedPoint) -> tuple[float, float]:
-        """The smallest and largest partial sum of any channel, whatever the image."""
+    def reach(self, fmt: FixedPoint) -> NDArray[np.float64]:
+        """The largest magnitude of a partial sum of each channel, whatever the image."""
         lowest, highest = p.limits(fmt)
         by_channel = self.integers.reshape(len(self.bias), -1).astype(np.float64)
         positive, negative = np.maximum(by_channel, 0).sum(1), np.minimum(by_channel, 0).sum(1)
         high = positive * highest + negative * lowest + np.maximum(self.bias, 0)
         low = positive * lowest + negative * highest + np.minimum(self.bias, 0)
-        return float(low.min()), float(high.max())
+        return np.maximum(high, -low)
 
     def fits(self, fmt: FixedPoint) -> bool:
-        low, high = self.bounds(fmt)
-        return max(-low, high) <= LARGEST_WHOLE
+        return bool(self.reach(fmt).max() <= LARGEST_WHOLE)
 
 
-def parts(node: p.ShiftLayer, fmt: FixedPoint) -> list[Part]:
-    """The layer's sum in one part or two, each exact in float32. `BadInput` where two are not enough."""
-    whole = Part(node.weights.integers, node.bias)
-    if whole.fits(fmt):
-        return [whole]
-    for exponent in range(1, node.weights.span + 1):
-        upper = node.weights.shifts >= exponent
-        high = Part(np.where(upper, whole.integers, 0) >> exponent, node.bias >> exponent, exponent)
-        low = Part(np.where(upper, 0, whole.integers), node.bias - (high.bias << exponent))
-        if high.fits(fmt) and low.fits(fmt):
-            return [high, low]
+def parts(node: p.ShiftLayer, fmt: FixedPoint, in_bytes: bool = False) -> list[Part]:
+    """The layer's sum in one part or two, each exact in float32; weights of at most ±64 if `in_bytes` and
+    possible. `BadInput` where two parts are not enough."""
+    for exponent in _exponents(node.weights.span, in_bytes):
+        split = _split(node, exponent)
+        if all(part.fits(fmt) for part in split):
+            return split
     bits = fmt.integer_bits + fmt.fraction_bits
     raise BadInput(
         f"{node.layer}: sums of {bits}-bit activations and weights up to 2^{node.weights.span} exceed what "
-        "ONNX runtimes compute exactly (2^24); use fewer activation or weight bits, or export C, which has int64"
+        "ONNX runtimes compute exactly (2^24); use fewer activation or weight bits, or export C (int64)"
     )
+
+
+def _exponents(span: int, in_bytes: bool) -> list[int]:
+    """Where to try to split, 0 for not at all."""
+    anywhere = list(range(span + 1))
+    if span <= BYTE_SPAN or not in_bytes:
+        return anywhere
+    into_bytes = range(span - BYTE_SPAN, BYTE_SPAN + 2)
+    return sorted(anywhere, key=lambda exponent: exponent not in into_bytes)
+
+
+def _split(node: p.ShiftLayer, exponent: int) -> list[Part]:
+    whole = Part(node.weights.integers, node.bias)
+    if exponent == 0:
+        return [whole]
+    upper = node.weights.shifts >= exponent
+    high = Part(np.where(upper, whole.integers, 0) >> exponent, node.bias >> exponent, exponent)
+    return [high, Part(np.where(upper, 0, whole.integers), node.bias - (high.bias << exponent))]
 
 
 def refuse_inexact(program: p.IntegerProgram) -> None:
@@ -62,21 +78,21 @@ def refuse_inexact(program: p.IntegerProgram) -> None:
     reach: dict[str, float] = {program.input.name: 0.0}
     for node in program.nodes:
         value = node.output
-        reach[value.name] = 0.0 if value.format is None else _reach(node, reach)
+        reach[value.name] = 0.0 if value.format is None else _reach(node, reach, program)
         if max(reach[value.name], _within(node, reach, program)) > LARGEST_WHOLE:
             bits = value.fixed.integer_bits + value.fixed.fraction_bits
             raise BadInput(
                 f"{value.name}: integers of {bits} bits exceed what ONNX runtimes compute exactly (2^24); "
-                "use fewer activation bits, or export C, which has int64"
+                "use fewer activation bits, or export C (int64)"
             )
 
 
-def _reach(node: p.Node, reach: Mapping[str, float]) -> float:
+def _reach(node: p.Node, reach: Mapping[str, float], program: p.IntegerProgram) -> float:
     """The largest magnitude of an integer result."""
     held = float(max(map(abs, p.limits(node.output.fixed))))
     if isinstance(node, p.ShiftLayer):
-        sums = max(-node.smallest, node.largest) * float(node.multiplier.max())
-        return min(held, np.ceil(sums) + 1)
+        sums = Part(node.weights.integers, node.bias).reach(program.values[node.source].fixed)
+        return min(held, float(np.ceil((sums * node.multiplier).max())))
     if isinstance(node, p.Clamp | p.Concat | p.MaxPool | p.Subsample | p.Pad | p.Flatten):
         return max(reach[name] for name in node.sources)
     return held

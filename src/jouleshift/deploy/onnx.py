@@ -29,14 +29,14 @@ from numpy.typing import NDArray
 
 import jouleshift
 from jouleshift.deploy import program as p
-from jouleshift.deploy.exact import Part, parts, refuse_inexact
+from jouleshift.deploy.exact import BYTE_SPAN, Part, parts, refuse_inexact
 from jouleshift.deploy.onnx_carriers import IMAGES, Carriers, Limits, fits_byte, zero_point
 from jouleshift.deploy.onnx_graph import Graph, Name
+from jouleshift.deploy.storage import describe
 from jouleshift.errors import BadInput
 
 Runtime = Literal["onnxruntime", "openvino"]
-LOGITS = "logits"
-_LARGEST_WEIGHT = 64
+LOGITS, PROGRAM = "logits", "program"
 
 
 def to_onnx(program: p.IntegerProgram, runtime: Runtime = "onnxruntime") -> onnx.ModelProto:
@@ -71,7 +71,7 @@ class _Writer:
             self._write(node)
         step = 1.0 if program.output.format is None else program.output.format.step
         graph.add("Mul", [self._carriers.whole(program.output), graph.scalar(step)], LOGITS)
-        metadata = {"jouleshift": jouleshift.__version__}
+        metadata = {"jouleshift": jouleshift.__version__, PROGRAM: describe(program)}
         return graph.model((IMAGES, program.input.shape), (LOGITS, program.output.shape), metadata)
 
     def _values(self, node: p.Node) -> list[p.Value]:
@@ -148,13 +148,17 @@ class _Writer:
     @_write.register
     def _(self, node: p.Subsample) -> None:
         starts, ends, axes = (0, 0), (2**31 - 1, 2**31 - 1), (2, 3)
-        self._pass_on("Slice", node, *(self._graph.integers(*each) for each in (starts, ends, axes, node.step)))
+        self._pass_on(
+            "Slice", node, *(self._graph.integers(*each) for each in (starts, ends, axes, node.step))
+        )
 
     @_write.register
     def _(self, node: p.Pad) -> None:
         before, after = zip(*node.amounts, strict=True)
         is_byte = self._carriers.is_byte(node.output)
-        zero = self._graph.scalar(zero_point(node.output.fixed), np.uint8) if is_byte else self._graph.scalar(0)
+        zero = (
+            self._graph.scalar(zero_point(node.output.fixed), np.uint8) if is_byte else self._graph.scalar(0)
+        )
         self._pass_on("Pad", node, self._graph.integers(0, *before, 0, *after), zero)
 
     @_write.register
@@ -177,7 +181,8 @@ class _Writer:
             weight = self._graph.constant(f"{node.output.name}/ones", ones)
             window = _window(node.geometry) | {"group": source.shape[0]}
             self._graph.add("Conv", [whole, weight], total, **window)
-        factor, limits = self._graph.scalar(node.multiplier), (None, None)
+        limits: Limits = (None, None)
+        factor = self._graph.scalar(node.multiplier)
         if node.output.format is not None:
             most = max(map(abs, p.limits(source.fixed))) * int(np.prod(node.geometry.kernel))
             total = self._graph.clip(total, -most, most, f"{node.output.name}/bounded")
@@ -224,10 +229,8 @@ class _Writer:
     def _whole_layer(self, node: p.ShiftLayer, source: p.Value) -> None:
         """The sum as a whole number, then one multiplication and one rounding."""
         name, graph = node.output.name, self._graph
-        terms = [
-            self._part(node, source, part, f"{name}/{label}")
-            for part, label in zip(parts(node, source.fixed), ("sum", "low sum"), strict=False)
-        ]
+        split = parts(node, source.fixed, in_bytes=fits_byte(source) and not self._carriers.as_bytes)
+        terms = [self._part(node, source, part, part_name(name, part.exponent)) for part in split]
         total = terms[0] if len(terms) == 1 else graph.add("Add", terms, f"{name}/total")
         lowest = max(node.smallest, 0) if node.lowest == 0 else node.smallest
         total = graph.clip(total, lowest, node.largest, f"{name}/bounded")
@@ -236,7 +239,7 @@ class _Writer:
 
     def _part(self, node: p.ShiftLayer, source: p.Value, part: Part, name: Name) -> Name:
         graph = self._graph
-        if fits_byte(source) and np.abs(part.integers).max() <= _LARGEST_WEIGHT:
+        if fits_byte(source) and np.abs(part.integers).max() <= 1 << BYTE_SPAN:
             weight = graph.constant(f"{name}/weight", part.integers.astype(np.int8))
             inputs = [weight, graph.scalar(1), graph.scalar(0, np.int8)]
             weight = graph.add("DequantizeLinear", inputs, f"{name}/weight/whole")
@@ -248,6 +251,11 @@ class _Writer:
         if part.exponent == 0:
             return total
         return graph.add("Mul", [total, graph.scalar(2.0**part.exponent)], f"{name}/shifted")
+
+
+def part_name(layer: Name, exponent: int) -> Name:
+    """What belongs to a share of a layer's sum is named after it: NAME/weight, NAME/bias."""
+    return f"{layer}/part {exponent}"
 
 
 def _window(geometry: p.Geometry) -> dict[str, Any]:

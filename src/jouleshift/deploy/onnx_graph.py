@@ -1,4 +1,4 @@
-"""An ONNX graph, node by node. Constants of one element are shared, and so are equal conversions of a value."""
+"""An ONNX graph, node by node. Constants of one element are shared, and so is what is added twice."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

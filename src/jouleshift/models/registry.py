@@ -6,8 +6,12 @@ must be listed in `_MODULES`, so that names are known without importing torch's 
 needed.
 """
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from inspect import signature
+from pathlib import Path
 
 from torch import nn
 
@@ -40,8 +44,43 @@ def names() -> tuple[str, ...]:
 
 
 def create(name: str, num_classes: int, in_channels: int = 3) -> nn.Module:
-    """A network with fresh weights from torch's global generator. `BadInput` names the nearest known name."""
+    """A network with fresh weights from torch's global generator.
+
+    `name` is one of `names()`, or "package.module:builder" of a builder of your own, torchvision's or timm's,
+    which is called with `num_classes` and, where it has a parameter for them, the input channels. Raises
+    `BadInput`.
+    """
+    if ":" in name:
+        return _foreign(name, num_classes, in_channels)
     builders = _builders()
     if name not in builders:
         raise BadInput(f"unknown model {name!r}{nearest(name, builders)}")
     return builders[name](num_classes, in_channels)
+
+
+def _foreign(name: str, num_classes: int, in_channels: int) -> nn.Module:
+    module, _, attribute = name.partition(":")
+    try:
+        with _importing_from_here():
+            builder = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BadInput(f"model {name!r} cannot be loaded: {error}") from None
+    if not callable(builder):
+        raise BadInput(f"model {name!r} is no function that builds a network")
+    channels = next((p for p in ("in_channels", "in_chans") if p in signature(builder).parameters), None)
+    if channels is None and in_channels != 3:
+        raise BadInput(f"model {name!r} takes no in_channels, and the images have {in_channels}")
+    network = builder(num_classes=num_classes, **({channels: in_channels} if channels else {}))
+    if not isinstance(network, nn.Module):
+        raise BadInput(f"model {name!r} returns {type(network).__name__}, not a torch.nn.Module")
+    return network
+
+
+@contextmanager
+def _importing_from_here() -> Iterator[None]:
+    """Let modules in the working directory be imported, as Python itself does for a script there."""
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        yield
+    finally:
+        sys.path.pop(0)

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jouleshift.config import ShiftConfig
+from jouleshift.nn.rounded_convolution import Convolution, InputRounding, convolve_rounded
 from jouleshift.nn.shift_sign import PSWeight
 from jouleshift.nn.weights import Channels, LatentWeight, QWeight
 from jouleshift.quant import fixed_point
@@ -105,9 +106,24 @@ class ShiftLayer(nn.Module):
         """Set the latent weight to its rounded value and train it no further. The output stays the same."""
         self.latent.freeze()
 
+    def declare_weight_bits(self, weight_bits: int) -> None:
+        """Say that the latent weight, just loaded, was trained for this grid, 2 … 8 bits."""
+        self.shift_config = self.shift_config.model_copy(update={"weight_bits": weight_bits})
+        self.latent.declare_bits(weight_bits)
+
+    def change_weight_bits(self, weight_bits: int) -> None:
+        """Round to another grid, 2 … 8 bits, from now on; the real weight behind it stays the same."""
+        if weight_bits != self.shift_config.weight_bits:
+            self.declare_weight_bits(weight_bits)
+            self.latent.fit_grid()
+
+    @property
+    def _floors(self) -> bool:
+        return self.shift_config.mode == "reference"
+
     def quantise_input(self, values: Tensor) -> Tensor:
         """The input in `input_format`, differentiable (straight through)."""
-        return fixed_point.quantise(values, self.input_format, floor=self.shift_config.mode == "reference")
+        return fixed_point.quantise(values, self.input_format, floor=self._floors)
 
     @abstractmethod
     def forward(self, values: Tensor) -> Tensor: ...
@@ -164,6 +180,15 @@ class _ShiftConvolution(ShiftLayer):
             return self.bias
         return fixed_point.quantise(self.bias, self._signed_format, floor=True)
 
+    def _convolved(self, values: Tensor, convolution: Convolution) -> Tensor:
+        """The convolution of the rounded input, which is not kept where that would cost memory."""
+        weight, bias = self.quantised_weight(), self.quantised_bias()
+        trains = torch.is_grad_enabled() and weight.requires_grad and not torch.compiler.is_compiling()
+        if trains and values.dim() == weight.dim() and not isinstance(convolution.settings["padding"], str):
+            rounding = InputRounding(self.input_format, self._floors)
+            return convolve_rounded(values, weight, bias, rounding, convolution)
+        return convolution(self.quantise_input(values), weight, bias)
+
     def extra_repr(self) -> str:
         return (
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, "
@@ -180,13 +205,12 @@ class _ForwardConvolution(_ShiftConvolution):
         self._outer_padding = tuple(float_layer._reversed_padding_repeated_twice)
 
     def forward(self, values: Tensor) -> Tensor:
-        values = self.quantise_input(values)
         padding = self.padding
         if self.padding_mode != "zeros":
             values = F.pad(values, self._outer_padding, mode=self.padding_mode)
-            padding = 0
-        weight, bias = self.quantised_weight(), self.quantised_bias()
-        return type(self).operation(values, weight, bias, self.stride, padding, self.dilation, self.groups)
+            padding = (0,) * len(self.kernel_size)
+        settings = {"stride": self.stride, "dilation": self.dilation, "groups": self.groups}
+        return self._convolved(values, Convolution(type(self).operation, {**settings, "padding": padding}))
 
 
 class ShiftConv1d(_ForwardConvolution):
@@ -221,18 +245,16 @@ class ShiftConvTranspose2d(_ShiftConvolution):
         return Channels(transposed=True, groups=float_layer.groups)  # type: ignore[arg-type]
 
     def forward(self, values: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
-        padding: Any = self.output_padding
+        output_padding: Any = self.output_padding
         if output_size is not None:
-            padding = self._output_padding_for(
+            output_padding = self._output_padding_for(
                 values, list(output_size), self.stride, self.padding, self.kernel_size, 2, self.dilation
             )
-        return F.conv_transpose2d(
-            self.quantise_input(values),
-            self.quantised_weight(),
-            self.quantised_bias(),
-            self.stride,
-            self.padding,
-            padding,
-            self.groups,
-            self.dilation,
-        )
+        settings = {
+            "stride": self.stride,
+            "padding": self.padding,
+            "output_padding": output_padding,
+            "groups": self.groups,
+            "dilation": self.dilation,
+        }
+        return self._convolved(values, Convolution(F.conv_transpose2d, settings))

@@ -4,7 +4,8 @@
 
 Reference mode is DeepShift's: dL/dS = g and dL/dP = g · weight · ln 2, with g = dL/dweight. A weight of 2^−6
 then moves its exponent by a 64th of what a weight of 1 does, so under SGD small weights never change. P
-starts at random, half of the signs start at zero.
+starts at random, half of the signs start at zero. Weight decay touches neither of the two (`undecayed`);
+DeepShift's training script punishes `shift_norm`, Σ (2^P)², in its place.
 
 Default mode starts at the float weights, w = S · 2^P exactly: |S| = 1, or, below the smallest level 2^l, P =
 l and S = w / 2^l, so that |S| ≤ 1/2 just where the nearest level is zero. What is trained are p and s, the
@@ -54,10 +55,21 @@ class PSWeight(LatentWeight):
         weight = weight.detach()
         if config.mode == "reference":
             shift, sign, centre = *self._random(weight), None
+            self.undecayed = ("shift", "sign")
         else:
             shift, sign, centre = self._nearest(weight)
         self.shift, self.sign = nn.Parameter(shift), nn.Parameter(sign)
         self.register_buffer("centre", centre)
+
+    @torch.no_grad()
+    def fit_grid(self) -> None:
+        """Start again at the same w = S · 2^P in default mode, as if w were a float weight."""
+        if self.centre is None:
+            return
+        exponent, sign = self.exponent_and_sign()
+        weight = (sign * torch.exp2(exponent)).to(self.shift.dtype)
+        for latent, start in zip((self.shift, self.sign, self.centre), self._nearest(weight), strict=True):
+            latent.copy_(start)
 
     def _random(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """DeepShift's start: a convolution's exponents in −10 … −1, a linear layer's over the whole grid."""
@@ -112,6 +124,13 @@ class PSWeight(LatentWeight):
     def _bounds(self) -> tuple[int, int]:
         """The range of P − c in default mode."""
         return self.grid.lowest - _HEADROOM, _CENTRE_BELOW_TOP + _HEADROOM
+
+    def shift_norm(self) -> Tensor:
+        """Σ (2^P)², differentiable."""
+        if self.centre is None:
+            return torch.sum(torch.exp2(2 * self.shift))
+        exponent = torch.addcmul(self.centre, self.shift, torch.exp2(-self.centre))
+        return torch.sum(torch.exp2(2 * exponent))
 
     @torch.no_grad()
     def freeze(self) -> None:

@@ -53,9 +53,15 @@ class LatentWeight(nn.Module, ABC):
         super().__init__()
         self.config = config
         self.channels = channels
-        self.grid = po2.grid(config.kind, config.weight_bits)
-        self.octaves_clipped = int(config.weight_bits == 2 and config.mode == "default")
+
+    @property
+    def grid(self) -> po2.Grid:
+        return po2.grid(self.config.kind, self.config.weight_bits)
+
+    @property
+    def octaves_clipped(self) -> int:
         """How far the top lies below the power of two nearest to the channel's largest latent."""
+        return int(self.config.weight_bits == 2 and self.config.mode == "default")
 
     @abstractmethod
     def forward(self) -> Tensor:
@@ -68,6 +74,14 @@ class LatentWeight(nn.Module, ABC):
     @abstractmethod
     def freeze(self) -> None:
         """Set the latent parameters to what they round to, without a gradient from now on."""
+
+    def declare_bits(self, weight_bits: int) -> None:
+        """Round to the grid of this many bits from now on; the latents are what they are."""
+        self.config = self.config.model_copy(update={"weight_bits": weight_bits})
+
+    @abstractmethod
+    def fit_grid(self) -> None:
+        """Restate the latents, which were trained for another grid, for the one declared."""
 
     def _evaluated(self) -> Tensor:
         """The weight as rounded in evaluation, whatever the mode the module is in."""
@@ -101,6 +115,9 @@ class QWeight(LatentWeight):
         if self.config.mode == "reference":
             return torch.ones_like(largest)
         return po2.top_level(largest * 2.0**-self.octaves_clipped)
+
+    def fit_grid(self) -> None:
+        """A real number means the same on any grid."""
 
     @torch.no_grad()
     def freeze(self) -> None:

@@ -105,7 +105,8 @@ def _saving(front: Front) -> str:
     if not winners or front.default is None:
         return "–"
     shares = [1 - c.emissions_g / front.default.emissions_g for c in winners]
-    return f"{percent(min(shares), 0)} to {percent(max(shares), 0)}"
+    least, most = percent(min(shares), 0), percent(max(shares), 0)
+    return least if least == most else f"{least} to {most}"
 
 
 def _numbers(name: str) -> Callable[[Front], str]:
@@ -113,6 +114,8 @@ def _numbers(name: str) -> Callable[[Front], str]:
         values = [float(c.config[name]) for c in front.columns if name in c.config]
         if not values:
             return "–"
+        if min(values) == max(values):
+            return f"{values[0]:g}"
         return f"median {np.median(values):g}, {min(values):g} … {max(values):g}"
 
     return answer

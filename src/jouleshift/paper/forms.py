@@ -56,7 +56,8 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
 
     table = Table(box=box.SIMPLE_HEAD)
     for place, name in enumerate(header):
-        table.add_column(Text(name), justify="left" if place == 0 else "right", vertical="bottom")
+        first = place == 0
+        table.add_column(Text(name), justify="left" if first else "right", no_wrap=first, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
     return table
@@ -98,14 +99,21 @@ def _front(experiment: Experiment, runs: Runs, intensity: CarbonIntensity) -> Sh
     shown.parts += [f"{f.question}: {f.why}." for f in found if f.why and f.published != f.ours]
     shown.parts.append(f"Ours: {energy_stamp(view)}.")
     shown.files["csv"] = _fronts_csv({"published": published, "ours": ours})
-    shown.files["png"] = fronts_picture(published, view, experiment.title)
+    if experiment.kind == "front":
+        shown.files["png"] = fronts_picture(published, view, experiment.title)
     return shown
 
 
 def _columns(front: Front) -> tuple[list[str], list[list[str]]]:
     """A front as the paper prints it: a column for each network, a row for each hyperparameter."""
     columns = [*front.columns, *([front.default] if front.default else [])]
-    rows = [[name, *(show_value(c.config.get(name)) for c in columns)] for name in TABLE_1]
+    rows = [
+        [
+            name.replace("activation", "act").replace("_", " "),
+            *(show_value(c.config.get(name)) for c in columns),
+        ]
+        for name in TABLE_1
+    ]
     rows.append(["loss", *(f"{c.error:.4f}" for c in columns)])
     rows.append(["emissions", *(significant(c.emissions_g) for c in columns)])
     return ["", *(c.name for c in columns)], rows

@@ -12,7 +12,7 @@ from jouleshift.analysis.pareto import complete
 from jouleshift.paper.published import Front
 from jouleshift.report.canvas import DEFAULT, FRONT, SOFT, literal, picture, prepare, staircase, to_png
 from jouleshift.report.figures import draw_front, energy_unit
-from jouleshift.report.sentences import energy_stamp
+from jouleshift.report.sentences import count, energy_stamp
 from jouleshift.report.units import Unit
 
 if TYPE_CHECKING:
@@ -29,10 +29,16 @@ def fronts_picture(published: Front, view: Digest, title: str) -> bytes:
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
-    prepare(left, f"{title}: published", "emissions (1e-4 g CO₂eq, A100)", "error (%)")
+    figure.suptitle(literal(title), x=0.01, ha="left", fontsize=12, fontweight="bold")
+    prepare(left, "published, three seeds", "emissions (1e-4 g CO₂eq, A100)", "error (%)")
     _published(left, published)
     unit = energy_unit(view)
-    prepare(right, "ours", f"energy per image ({unit.name})", "validation error (%)")
+    prepare(
+        right,
+        f"ours, {count(len(view.runs), 'seed')}",
+        f"energy per image ({unit.name})",
+        "validation error (%)",
+    )
     finished = [run for run in view.runs if complete(run)]
     draw_front(right, view, unit, attainment_of(finished) if len(finished) > 1 else None)
     figure.supxlabel(literal(energy_stamp(view)[:170]), fontsize=7.5, color=SOFT, x=0.01, ha="left")

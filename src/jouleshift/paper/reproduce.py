@@ -51,12 +51,12 @@ def run_study(
     """Search each seed that is not done, write the report of all, and return the runs."""
     for seed in range(seeds):
         config = study_config(study, seed, scale, out, own)
-        if not _is_done(config):
+        if not is_done(config):
             api.search(watcher=watcher, **config.given())
     return [store.read_run(run_directory(study, seed, out)) for seed in range(seeds)]
 
 
-def _is_done(config: StudyConfig) -> bool:
+def is_done(config: StudyConfig) -> bool:
     """Whether this very search has all its trials already."""
     assert config.out is not None
     if not (config.out / store.CONFIG).is_file():

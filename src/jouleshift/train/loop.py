@@ -16,6 +16,7 @@ Networks run channels-last, and memory that a step frees is kept for the next on
 
 import contextlib
 import hashlib
+import itertools
 import logging
 import math
 import time
@@ -183,22 +184,24 @@ class _Run:
         checkpoints.save(path, Checkpoint(self.fingerprint, *state, tuple(self.curve), self.parent_epochs))
 
     def finish(self) -> tuple[float, float]:
-        """Re-estimate batch norm if asked for; (loss, error) on the validation images."""
+        """Last stage, batch norm re-estimated if asked for; (loss, error) on the validation images."""
         self.model.eval()
         last = self.curve[-1]
-        batches = self.recipe.reestimate_batches
-        if not batches:
+        stages, batches = self.recipe.stages, self.recipe.reestimate_batches
+        if stages is None and not batches:
             return last.val_loss, last.val_error
+        if stages is not None:
+            stages.after_training(self.model, last.epoch)
         torch.manual_seed(derived_seed(self.seed, "batch-norm", last.epoch))
         source = self._batches(last.epoch + 1)
-        reestimate_batch_norm(self.model, (batch for batch, _ in zip(source, range(batches), strict=False)))
+        reestimate_batch_norm(self.model, itertools.islice(source, batches))
         return validate(self.model, evaluation_batches(self.data.val))
 
     def _epoch(self, epoch: int) -> Epoch:
         started = time.perf_counter()
         torch.manual_seed(derived_seed(self.seed, "layers", epoch))
-        if self.recipe.before_epoch is not None:
-            self.recipe.before_epoch(self.model, epoch)
+        if self.recipe.stages is not None:
+            self.recipe.stages.before_epoch(self.model, epoch)
         train_loss = self._train(epoch)
         torch.manual_seed(derived_seed(self.seed, "validation", epoch))
         val_loss, val_error = validate(self.model, evaluation_batches(self.data.val))

@@ -4,11 +4,15 @@
   parameters (½λ Σ (2^P)², in their training script) comes in as `penalty`, a function of the model, so that
   training stays ignorant of shift layers.
 - *Distillation* (Hinton et al., 2015): the loss is (1 − α) · CE + α T² · KL(teacher/T ‖ student/T).
-- *Bit progression* and the like: `before_epoch(model, epoch)` runs before each epoch, counted from 1. It must
-  follow from `epoch` alone, since a continued run calls it for the remaining epochs only.
+- *Bit progression* and the like, `stages`: `before_epoch(model, epoch)` runs before each epoch, counted from
+  1, and `after_training(model, epoch)` when the last one, `epoch`, has ended. They must follow from `epoch`
+  alone, since a continued run calls them for the remaining epochs only, on a network as built plus a
+  checkpoint.
 - *Batch-norm re-estimation*: the running statistics lag behind weights that move, more so where weights are
-  rounded; after training they are computed anew as plain averages over training batches. A checkpoint holds
-  the network before that, so that continuing it is not disturbed.
+  rounded; after training they are computed anew as plain averages over training batches.
+
+A checkpoint holds the network before `after_training` and re-estimation, so that continuing it is not
+disturbed. `jouleshift.recipes` puts these together by name.
 
 Mixed precision (bfloat16 in the forward pass, "auto" where the hardware computes in it) and compilation
 change speed and rounding; both are off unless asked for. docs/training.md says where they pay.
@@ -16,11 +20,20 @@ change speed and rounding; both are off unless asked for. docs/training.md says 
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from jouleshift.config import Precision
+
+
+class Stages(Protocol):
+    """Changes a network between epochs."""
+
+    def before_epoch(self, model: nn.Module, epoch: int) -> None: ...
+    def after_training(self, model: nn.Module, epoch: int) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -34,10 +47,10 @@ class Recipe:
     temperature: float = 4.0
     penalty: Callable[[nn.Module], Tensor] | None = None
     """A scalar added to the loss of every step."""
-    before_epoch: Callable[[nn.Module, int], None] | None = None
+    stages: Stages | None = None
     reestimate_batches: int = 0
     """Training batches over which batch norm is re-estimated after the last epoch; 0 is none."""
-    precision: Literal["float32", "bf16", "auto"] = "float32"
+    precision: Precision = "float32"
     compile: bool = False
 
     def autocasts(self, device: torch.device) -> bool:
@@ -45,9 +58,9 @@ class Recipe:
         return self.precision == "bf16" or (self.precision == "auto" and computes_in_bf16(device))
 
     def identity(self) -> str:
-        """What of the recipe a checkpoint must agree with; functions count by their name."""
+        """What of the recipe a checkpoint must agree with; networks and functions count by their name."""
         numbers = (self.teacher_weight, self.temperature, self.reestimate_batches)
-        hooks = (type(self.teacher).__name__, _name(self.penalty), _name(self.before_epoch))
+        hooks = (type(self.teacher).__name__, _name(self.penalty), type(self.stages).__name__)
         return repr((numbers, hooks, self.precision, self.compile))
 
 

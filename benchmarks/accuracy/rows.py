@@ -1,0 +1,90 @@
+"""The rows of the accuracy table: which network, trained how.
+
+Every row sees the same images for the same number of epochs, in the same loop. *ours* start from scratch like
+the float network and are trained exactly as it is. DeepShift's own layers get what serves them best of what
+was tried (LOG.md): their authors' optimizer for each kind (SGD for Q, RAdam for PS) at the best of several
+rates, and the better of their schedule and ours. Their shift and sign parameters are exempt from weight decay
+and punished by ½λ Σ (2^P)² instead, as in their training script.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from jouleshift import conversion, models
+from jouleshift.config import ShiftConfig, TrainConfig
+from jouleshift.train.recipe import Recipe
+
+CLASSES = 10
+EIGHT_BITS = {"act_integer_bits": 3, "act_fraction_bits": 5}
+FOUR_BITS = {"act_integer_bits": 2, "act_fraction_bits": 2}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: `build` gives a network ready to train, weights drawn from torch's generator."""
+
+    name: str
+    build: Callable[[], nn.Module]
+    optimizer: dict[str, Any]
+    recipe: Recipe
+
+
+def float_network() -> nn.Module:
+    return models.create("resnet20", num_classes=CLASSES)
+
+
+def ours(kind: str, bits: int, activations: dict[str, int]) -> Callable[[], nn.Module]:
+    config = ShiftConfig(kind=kind, weight_bits=bits, **activations)
+    return lambda: conversion.convert(float_network(), config)
+
+
+def deepshift(kind: str, bits: int) -> Callable[[], nn.Module]:
+    """ResNet20 of DeepShift's own layers; its folder `pytorch` must be on the path."""
+
+    def build() -> nn.Module:
+        from deepshift.convert import convert_to_shift
+
+        formats = {"weight_bits": bits, "act_integer_bits": 3, "act_fraction_bits": 5}
+        network, _ = convert_to_shift(
+            float_network(), 1000, kind, use_kernel=False, use_cuda=False, **formats
+        )
+        for module in network.modules():
+            if hasattr(module, "shift"):
+                module.undecayed = ("shift", "sign")
+        return network
+
+    return build
+
+
+def shift_norm(weight_decay: float) -> Callable[[nn.Module], Tensor]:
+    """DeepShift's regularisation of shift parameters: ½λ Σ (2^P)²."""
+
+    def penalty(network: nn.Module) -> Tensor:
+        shifts = [value for name, value in network.named_parameters() if name.endswith(".shift")]
+        return 0.5 * weight_decay * sum(torch.sum(4.0**shift) for shift in shifts)
+
+    return penalty
+
+
+def rows(learning_rate: float) -> list[Row]:
+    """All rows, the most telling first. `learning_rate` is the peak of float's and our one-cycle schedule."""
+    plain = {"optimizer": "SGD", "learning_rate": learning_rate, "schedule": "one-cycle"}
+    table = [Row("float", float_network, plain, Recipe())]
+    for bits in (5, 4, 3, 2):
+        for kind in ("Q", "PS"):
+            table.append(Row(f"ours {kind} {bits}", ours(kind, bits, EIGHT_BITS), plain, Recipe()))
+    for kind in ("Q", "PS"):
+        table.append(Row(f"ours {kind} 4, 4-bit activations", ours(kind, 4, FOUR_BITS), plain, Recipe()))
+    for bits in (5, 4, 3, 2):
+        table.append(Row(f"DeepShift Q {bits}", deepshift("Q", bits), DEEPSHIFT_Q, Recipe()))
+        penalty = Recipe(penalty=shift_norm(TrainConfig().weight_decay))
+        table.append(Row(f"DeepShift PS {bits}", deepshift("PS", bits), DEEPSHIFT_PS, penalty))
+    return table
+
+
+DEEPSHIFT_Q = {"optimizer": "SGD", "learning_rate": 0.1, "schedule": "one-cycle"}
+DEEPSHIFT_PS = {"optimizer": "RAdam", "learning_rate": 0.01, "schedule": "one-cycle"}

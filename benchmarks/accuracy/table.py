@@ -1,0 +1,79 @@
+"""Write the accuracy table of docs/training.md from the recorded results.
+
+    python -m benchmarks.accuracy.table [RESULTS.csv] [--docs docs/training.md]
+
+Mean and standard deviation over seeds, and the paired difference to float: the same seed gives both networks
+the same images in the same order, so the difference is taken seed by seed and its 95 % interval is Student's.
+Where the file has results of several lengths, the longest with float in it is shown.
+"""
+
+import argparse
+import csv
+import statistics
+from pathlib import Path
+
+from scipy.stats import t as student
+
+from benchmarks.accuracy.run import RESULTS
+
+DOCS = Path(__file__).parents[2] / "docs" / "training.md"
+LENGTH = ("epochs", "images", "test_images", "batch", "learning_rate", "precision")
+START, END = "<!-- accuracy table -->", "<!-- end of accuracy table -->"
+
+
+def longest(path: Path) -> tuple[dict[str, str], dict[str, dict[int, float]]]:
+    """The length and, by row and seed, the accuracies in per cent of the longest training in the file."""
+    with path.open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    lengths = [{name: line[name] for name in LENGTH} for line in lines if line["row"] == "float"]
+    length = max(lengths, key=lambda found: int(found["epochs"]) * int(found["images"]))
+    table: dict[str, dict[int, float]] = {}
+    for line in lines:
+        if all(line[name] == length[name] for name in LENGTH):
+            table.setdefault(line["row"], {})[int(line["seed"])] = 100 * float(line["accuracy"])
+    return length, table
+
+
+def mean_and_spread(values: list[float]) -> str:
+    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.1f}{spread}"
+
+
+def paired(row: dict[int, float], base: dict[int, float]) -> str:
+    """Mean difference with its 95 % interval, over the seeds that both have."""
+    differences = [row[seed] - base[seed] for seed in sorted(row.keys() & base.keys())]
+    if len(differences) < 2:
+        return ""
+    half = student.ppf(0.975, len(differences) - 1) * statistics.stdev(differences) / len(differences) ** 0.5
+    mean = statistics.mean(differences)
+    return f"{mean:+.1f} ({mean - half:+.1f} to {mean + half:+.1f})"
+
+
+def markdown(length: dict[str, str], table: dict[str, dict[int, float]]) -> str:
+    lines = [
+        "ResNet20, all layers shifted, 8-bit activations unless said; {epochs} epochs of {images} images, "
+        "batches of {batch},\n{precision}; accuracy on {test_images} test images in per cent, mean ± "
+        "standard deviation over n seeds;\npaired difference to float with 95 % interval.\n".format(**length),
+        "| row | accuracy | n | − float |",
+        "| --- | --- | --- | --- |",
+    ]
+    for row, accuracies in table.items():
+        difference = "" if row == "float" else paired(accuracies, table["float"])
+        cells = (row, mean_and_spread(list(accuracies.values())), str(len(accuracies)), difference)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("results", nargs="?", type=Path, default=RESULTS)
+    parser.add_argument("--docs", type=Path, default=DOCS)
+    options = parser.parse_args()
+    text = markdown(*longest(options.results))
+    before, rest = options.docs.read_text(encoding="utf-8").split(START)
+    options.docs.write_text(f"{before}{START}\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""What a search itself costs: joules of the whole machine while it ran, in the run's env.json.
+
+One entry each time the search was run or continued, with what says so: a sensor, or time × a stated power.
+A process killed outright (kill -9) leaves no entry for its time.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from jouleshift import store
+from jouleshift.energy.counters import detect
+from jouleshift.energy.schedule import IntensitySeries
+from jouleshift.energy.spent import Spent, spent
+from jouleshift.records import Run
+from jouleshift.report.units import duration, percent
+
+
+@contextmanager
+def counted(run: Path, power_w: float | None) -> Iterator[None]:
+    """Count what passes while the block runs, and write it down however the block ends."""
+    cost = None
+    try:
+        with spent(detect(), power_w) as cost:
+            yield
+    finally:
+        path = run / store.ENVIRONMENT
+        if cost is not None and path.is_file():
+            environment = json.loads(path.read_text(encoding="utf-8"))
+            environment.setdefault("search_energy", []).append(_entry(cost))
+            store.write_atomically(path, json.dumps(environment, indent=2, ensure_ascii=False) + "\n")
+
+
+def _entry(cost: Spent) -> dict[str, object]:
+    return {
+        "energy_j": cost.energy_j,
+        "kind": cost.kind,
+        "origin": cost.origin,
+        "duration_s": round(cost.duration_s, 3),
+        "flags": sorted(cost.flags),
+        "ended": datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+
+
+def energy_of(run: Run) -> float | None:
+    """Joules of all times that a search ran; None where one of them is not known."""
+    entries = run.env.get("search_energy") or [{}]
+    values = [entry.get("energy_j") for entry in entries]
+    return None if any(value is None for value in values) else float(sum(values))
+
+
+def duration_of(run: Run) -> float:
+    """Seconds that the search ran, all times together; the time in trials where that was not kept."""
+    entries = run.env.get("search_energy")
+    if entries:
+        return float(sum(entry["duration_s"] for entry in entries))
+    return sum(record.duration_s or 0.0 for record in run.trials)
+
+
+def greenest_start(run: Run, series: Path) -> str:
+    """When a search as long as this one would have emitted least, within a series of carbon intensities."""
+    duration_s = duration_of(run)
+    choice = IntensitySeries.load(series).best_start(duration_s)
+    best, first = choice.best, choice.first
+    return (
+        f"A search as long as this one ({duration(duration_s)}) emits least when it starts at "
+        f"{_minute(best.start)}: {best.grams_per_kwh:.4g} g CO₂eq/kWh, {percent(choice.saving)} less than at "
+        f"{_minute(first.start)} ({first.grams_per_kwh:.4g} g); at worst {choice.worst.grams_per_kwh:.4g} g."
+    )
+
+
+def _minute(time: datetime) -> str:
+    return time.isoformat(sep=" ", timespec="minutes")

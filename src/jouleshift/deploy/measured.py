@@ -1,0 +1,121 @@
+"""A network in its runtime, in a process of its own: how long it takes, and what it uses.
+
+Runtimes in one process fight over the cores (each keeps a pool of threads that spin), which falsifies the
+figures of all. So each is measured in a fresh process that imports nothing but what it needs; the energy
+protocol (`energy.meter`) runs there too. The process gets a path and numbers and gives numbers back.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import quantiles
+
+import numpy as np
+
+from jouleshift.deploy.program import Float32Array
+from jouleshift.errors import BadInput
+from jouleshift.records import EnergyReading
+
+LATENCY_RUNS = 25
+_WARM_UP = 5
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds of one call on a whole batch: median and quartiles over `runs` calls."""
+
+    median_s: float
+    low_s: float
+    high_s: float
+    runs: int
+
+    def in_words(self) -> str:
+        """The median and the middle half, in milliseconds.
+
+        >>> Latency(0.0012, 0.0011, 0.0014, 25).in_words()
+        '1.20 ms (1.10 … 1.40, n = 25)'
+        """
+        median, low, high = (f"{1000 * value:.3g}" for value in (self.median_s, self.low_s, self.high_s))
+        return f"{float(median):.2f} ms ({float(low):.2f} … {float(high):.2f}, n = {self.runs})"
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How to measure: runtime (`deploy.runtime`), images a call, threads, watts where no sensor tells.
+
+    `window_s` None is the protocol's own length.
+    """
+
+    runtime: str = "auto"
+    batch: int = 64
+    threads: int = 1
+    power_w: float | None = None
+    windows: int = 5
+    window_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a process saw: the runtime it took, the first call's logits, time, and energy per image."""
+
+    runtime: str
+    logits: Float32Array
+    latency: Latency
+    energy: EnergyReading
+
+
+def run_alone(path: Path, images: Float32Array, conditions: Conditions) -> Ran:
+    """Measure the exported model at `path` on `images` (as many as a batch) in a process of its own.
+
+    Raises `BadInput` where the file cannot be run.
+    """
+    return _alone(_run, path, images, conditions)
+
+
+def _alone(task: Callable[..., Ran], *arguments: object) -> Ran:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        try:
+            return pool.submit(task, *arguments).result()
+        except BrokenProcessPool:
+            raise BadInput(f"the runtime's process died while running {arguments[0]}") from None
+
+
+def _run(path: Path, images: Float32Array, conditions: Conditions) -> Ran:
+    from jouleshift.deploy.runtime import choose, load
+
+    os.environ.setdefault("OMP_NUM_THREADS", str(conditions.threads))
+    runtime = choose(path, conditions.runtime)
+    run = load(path, runtime, conditions.threads)
+    return observe(runtime, lambda: run(images), len(images), conditions)
+
+
+def observe(runtime: str, call: Callable[[], Float32Array], n_items: int, conditions: Conditions) -> Ran:
+    """Time a call and measure its energy, in this process."""
+    from jouleshift.energy.counters import detect
+    from jouleshift.energy.meter import ESTIMATE, EnergyMeter, Protocol
+
+    logits = np.asarray(call())
+    sensor = detect()
+    protocol = replace(ESTIMATE if sensor is None else Protocol(), windows=conditions.windows)
+    if conditions.window_s is not None:
+        protocol = replace(protocol, window_s=conditions.window_s)
+    latency = _latency(call)
+    meter = EnergyMeter(sensor, power_w=conditions.power_w, protocol=protocol)
+    return Ran(runtime, logits, latency, meter.measure(call, n_items))
+
+
+def _latency(call: Callable[[], object]) -> Latency:
+    for _ in range(_WARM_UP):
+        call()
+    seen = []
+    for _ in range(LATENCY_RUNS):
+        start = time.perf_counter()
+        call()
+        seen.append(time.perf_counter() - start)
+    low, median, high = quantiles(seen, n=4)
+    return Latency(median, low, high, LATENCY_RUNS)

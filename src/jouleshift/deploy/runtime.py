@@ -1,0 +1,182 @@
+"""One way to run a deployed network, whatever runs it.
+
+    run = load("model.onnx", "openvino", threads=2)
+    logits = run(images)                # float32 (N, C, H, W) → float32 (N, classes)
+
+| runtime     | where it is good                         | what it needs              |
+| ----------- | ---------------------------------------- | -------------------------- |
+| openvino    | x86 with VNNI: the fastest there         | pip install 'jouleshift[openvino]' |
+| onnxruntime | everywhere                               | pip install 'jouleshift[onnx]' |
+| torch       | always there; programs of any width      |                            |
+
+`auto` takes the first of these that is installed and exact for the program. All give the same bits. Every
+runtime keeps its own pool of threads, which fight if they share a process: measure each in one of its own
+(`deploy.measured`).
+"""
+
+import os
+import platform
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jouleshift.deploy import program as p
+from jouleshift.errors import BadInput, nearest
+
+Run = Callable[[p.Float32Array], p.Float32Array]
+Source = str | os.PathLike[str] | p.IntegerProgram
+_PACKAGES = {
+    "openvino": ("openvino", "onnx"),
+    "onnxruntime": ("onnxruntime", "onnx"),
+    "torch": (),
+}
+_EXTRAS = {"openvino": "openvino", "onnxruntime": "onnx"}
+RUNTIMES = tuple(_PACKAGES)
+
+
+def load(source: Source, runtime: str = "auto", threads: int | None = None) -> Run:
+    """Images (N, C, H, W) to logits (N, classes), both float32, on so many threads (None: the runtime's own
+    choice; for torch it holds for the process).
+
+    `source` is a program, or a file that `export` wrote: .safetensors, .onnx, .pt2 (torch only). An .onnx
+    file from elsewhere runs as it is. Raises `BadInput` where a package is missing or the runtime could not
+    be exact.
+    """
+    content = _content(source)
+    chosen = _chosen(content, runtime)
+    return _LOADERS[chosen](content, threads)
+
+
+def choose(source: Source, runtime: str = "auto") -> str:
+    """The runtime that `load` would take. Raises `BadInput` as it does."""
+    return _chosen(_content(source), runtime)
+
+
+def _content(source: Source) -> p.IntegerProgram | Path:
+    """The program in a source; the path of a file that holds none."""
+    if isinstance(source, p.IntegerProgram):
+        return source
+    path = Path(source)
+    match path.suffix:
+        case ".safetensors":
+            from jouleshift.deploy.storage import load_program
+
+            return load_program(path)
+        case ".onnx":
+            _require("onnxruntime", ("onnx",))
+            from jouleshift.deploy.onnx_reader import read_onnx
+
+            return read_onnx(path) or path
+        case ".pt2":
+            return path
+        case other:
+            raise BadInput(f"{path}: no runtime runs {other or 'this'}; give .onnx, .pt2 or .safetensors")
+
+
+def _chosen(content: p.IntegerProgram | Path, runtime: str) -> str:
+    possible = _possible(content)
+    if runtime != "auto":
+        if runtime not in RUNTIMES:
+            raise BadInput(f"unknown runtime {runtime!r}: {', '.join(RUNTIMES)}{nearest(runtime, RUNTIMES)}")
+        if runtime not in possible:
+            raise BadInput(f"{runtime} does not run {content}; take {' or '.join(possible)}")
+        _require(runtime, _PACKAGES[runtime])
+        return runtime
+    installed = [name for name in possible if not _missing(_PACKAGES[name])]
+    if not installed:
+        _require(possible[0], _PACKAGES[possible[0]])
+    return next((name for name in installed if _exact(content, name)), installed[-1])
+
+
+def _exact(content: p.IntegerProgram | Path, runtime: str) -> bool:
+    """Whether a runtime computes a program exactly."""
+    if isinstance(content, Path) or runtime == "torch":
+        return True
+    try:
+        _onnx_bytes(content, runtime)
+    except BadInput:
+        return False
+    return True
+
+
+def _possible(content: p.IntegerProgram | Path) -> list[str]:
+    """Runtimes in order of preference."""
+    by_speed = sorted(RUNTIMES, key=lambda name: name == "openvino" and platform.machine() not in _X86)
+    if isinstance(content, Path):
+        return ["torch"] if content.suffix == ".pt2" else [name for name in by_speed if name != "torch"]
+    return by_speed
+
+
+_X86 = {"x86_64", "AMD64", "amd64"}
+
+
+def _missing(packages: tuple[str, ...]) -> list[str]:
+    return [name for name in packages if find_spec(name) is None]
+
+
+def _require(runtime: str, packages: tuple[str, ...]) -> None:
+    missing = _missing(packages)
+    if missing:
+        extra = _EXTRAS[runtime]
+        raise BadInput(f"{' and '.join(missing)} not installed; pip install 'jouleshift[{extra}]'")
+
+
+def _onnx_bytes(content: p.IntegerProgram | Path, runtime: Any) -> bytes:
+    if isinstance(content, Path):
+        return content.read_bytes()
+    from jouleshift.deploy.onnx import to_onnx
+
+    return to_onnx(content, runtime).SerializeToString()
+
+
+def _images(images: p.Float32Array) -> p.Float32Array:
+    return np.ascontiguousarray(images, dtype=np.float32)
+
+
+def _onnxruntime(content: p.IntegerProgram | Path, threads: int | None) -> Run:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.inter_op_num_threads = 1
+    options.intra_op_num_threads = threads or 0
+    model = _onnx_bytes(content, "onnxruntime")
+    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    (first,) = session.get_inputs()
+    return lambda images: session.run(None, {first.name: _images(images)})[0]
+
+
+def _openvino(content: p.IntegerProgram | Path, threads: int | None) -> Run:
+    import openvino
+
+    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    if threads is not None:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    core = openvino.Core()
+    compiled = core.compile_model(core.read_model(_onnx_bytes(content, "openvino")), "CPU", settings)
+    request = compiled.create_infer_request()
+
+    def run(images: p.Float32Array) -> p.Float32Array:
+        return request.infer({0: _images(images)}, share_inputs=True, share_outputs=True)[0].copy()
+
+    return run
+
+
+def _torch(content: p.IntegerProgram | Path, threads: int | None) -> Run:
+    import torch
+
+    from jouleshift.deploy.torch_module import ProgramModule, executor, read_exported
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return executor(read_exported(content) if isinstance(content, Path) else ProgramModule(content))
+
+
+_LOADERS: dict[str, Callable[[p.IntegerProgram | Path, int | None], Run]] = {
+    "onnxruntime": _onnxruntime,
+    "openvino": _openvino,
+    "torch": _torch,
+}

@@ -1,0 +1,115 @@
+"""Energy and latency of one network on this machine, for a person who asks.
+
+An exported model is first checked: it must give the logits that lie beside it, bit for bit. A network by name
+is measured as PyTorch runs it, unconverted, and priced on the default hardware profile as float32, as 8-bit
+integers and as a shift network, so that the three can be compared before anything is trained.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from jouleshift import models
+from jouleshift.config import ShiftConfig
+from jouleshift.conversion import convert
+from jouleshift.deploy.artefact import FORMS, check_path
+from jouleshift.deploy.measured import Conditions, Latency, Ran, observe, run_alone
+from jouleshift.deploy.program import Float32Array
+from jouleshift.energy.hardware import load_profile, model_energy
+from jouleshift.energy.workload import trace
+from jouleshift.errors import BadInput
+from jouleshift.records import EnergyReading
+
+_DEPLOYED_FORMAT = ShiftConfig(weight_bits=4, act_integer_bits=3, act_fraction_bits=5)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One way to run a network. `latency` is of a whole batch, `energy` of one image."""
+
+    network: str
+    runtime: str
+    batch: int | None
+    latency: Latency | None
+    energy: EnergyReading
+    check: str = ""
+
+
+def measure_model(model: str, conditions: Conditions) -> list[Measured]:
+    """Measure an exported file, or a network by name. Raises `BadInput`."""
+    path = Path(model)
+    if path.suffix in FORMS:
+        return [_exported(path, conditions)]
+    if path.exists():
+        raise BadInput(f"{path}: measure takes {', '.join(FORMS)} or the name of a network")
+    return _by_name(model, conditions)
+
+
+def _exported(path: Path, conditions: Conditions) -> Measured:
+    if path.suffix == ".c":
+        raise BadInput(f"{path}: build C where it will run; its folder has a Makefile and a check")
+    if not path.is_file():
+        raise BadInput(f"no file {path}")
+    images, logits = _check_images(path)
+    repeats = -(-conditions.batch // len(images))
+    batch = np.ascontiguousarray(np.tile(images, (repeats, 1, 1, 1))[: conditions.batch])
+    ran = run_alone(path, batch, conditions)
+    checked = min(len(logits), conditions.batch)
+    same = int((ran.logits[:checked] == logits[:checked]).all(1).sum())
+    verdict = f"bit match: {same} of {checked} images"
+    if same < checked:
+        raise BadInput(f"{path}: {verdict}; this file or its runtime does not compute the network exported")
+    return Measured(path.name, ran.runtime, conditions.batch, ran.latency, ran.energy, verdict)
+
+
+def _check_images(path: Path) -> tuple[Float32Array, Float32Array]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    beside = check_path(path)
+    try:
+        kept = load_file(beside)
+        images, logits = kept["images"], kept["logits"]
+    except FileNotFoundError:
+        raise BadInput(f"no {beside.name} beside {path}: it holds the images to run and check with") from None
+    except (SafetensorError, KeyError, OSError):
+        raise BadInput(f"{beside} is broken or not from an export") from None
+    if images.ndim != 4 or logits.ndim != 2 or len(images) != len(logits) or not len(images):
+        raise BadInput(f"{beside} does not hold images and their logits")
+    return images.astype(np.float32), logits.astype(np.float32)
+
+
+def _by_name(name: str, conditions: Conditions) -> list[Measured]:
+    side = 224 if name.endswith("_224") else 32
+    network = models.create(name, 10, 3).eval()
+    example = torch.zeros(1, 3, side, side)
+    ran = _eager(network, example.expand(conditions.batch, -1, -1, -1), conditions)
+    measured = Measured(f"{name}, float32", "torch", conditions.batch, ran.latency, ran.energy)
+    profile = load_profile("asic-45nm")
+    plain = trace(network, example)
+    shifted = trace(convert(network, _DEPLOYED_FORMAT), example)
+    priced = [
+        (f"{name}, float32", plain),
+        (f"{name}, 8-bit integers", plain.as_integer(8)),
+        (f"{name}, {_DEPLOYED_FORMAT.weight_bits}-bit shifts, 8-bit activations", shifted),
+    ]
+    return [measured] + [
+        Measured(what, "–", None, None, model_energy(workload, profile).reading())
+        for what, workload in priced
+    ]
+
+
+def _eager(network: nn.Module, images: torch.Tensor, conditions: Conditions) -> Ran:
+    torch.set_num_threads(conditions.threads)
+    network = network.to(memory_format=torch.channels_last)
+    batch = images.contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        return observe("torch", partial(_logits, network, batch), len(batch), conditions)
+
+
+def _logits(network: nn.Module, batch: torch.Tensor) -> Float32Array:
+    return np.asarray(network(batch).numpy(), np.float32)

@@ -1,0 +1,63 @@
+"""What the commands of deployment print."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.table import Table
+from torch import nn
+
+from jouleshift.conversion import LayerPlan, weight_bytes
+from jouleshift.exporting import Exported
+from jouleshift.measuring import Measured
+from jouleshift.records import CarbonIntensity
+from jouleshift.report.units import percent, quantity
+
+
+def exported_in_words(exported: Exported) -> Iterator[str]:
+    """What was written, and what it is worth."""
+    trial = exported.record.trial
+    share = exported.weight_bytes / exported.float_bytes
+    yield (
+        f"trial {trial.id}: accuracy {percent(exported.accuracy, 2)} as integers on the validation images "
+        f"({percent(exported.simulated_accuracy, 2)} in training's simulation), "
+        f"weights {exported.weight_bytes:,} bytes, {percent(share)} of float32"
+    )
+    yield from exported.notes
+    for path in (*exported.files, exported.card):
+        yield str(path)
+
+
+def conversion_table(name: str, network: nn.Module, plans: Sequence[LayerPlan], shifted: nn.Module) -> Table:
+    """A row a layer: its format, and why it was converted or not."""
+    converted = sum(plan.converted for plan in plans)
+    before, after = weight_bytes(network), weight_bytes(shifted)
+    table = Table("layer", "type", "becomes", "reason", title=f"{name}: {converted} of {len(plans)} layers")
+    for plan in plans:
+        table.add_row(plan.name, plan.layer_type, _format(plan), plan.reason)
+    table.caption = f"weights {before:,} bytes → {after:,} ({percent(after / before)})"
+    return table
+
+
+def _format(plan: LayerPlan) -> str:
+    if plan.config is None:
+        return "float32"
+    config = plan.config
+    sign = "unsigned" if plan.unsigned_input else "signed"
+    bits = f"{config.act_integer_bits}+{config.act_fraction_bits}"
+    return f"{config.kind}, {config.weight_bits} bits, reads {sign} {bits}"
+
+
+def measured_table(measured: Sequence[Measured], intensity: CarbonIntensity) -> Table:
+    """A row a way to run the network."""
+    table = Table("network", "runtime", "batch", "latency", "energy / image", "CO₂eq / image", "known as")
+    for row in measured:
+        energy_j = row.energy.energy_j
+        grams = None if energy_j is None else intensity.emissions_g(energy_j)
+        flags = f" [{', '.join(row.energy.flags)}]" if row.energy.flags else ""
+        known = f"{row.energy.kind}: {row.energy.origin}{flags}"
+        table.add_row(
+            row.network, row.runtime, str(row.batch or "–"), row.latency.in_words() if row.latency else "–",
+            quantity(energy_j, "J"), quantity(grams, "g"), known,
+        )  # fmt: skip
+    checks = [row.check for row in measured if row.check]
+    table.caption = "; ".join([*checks, f"{intensity.grams_per_kwh:g} g CO₂eq/kWh ({intensity.region})"])
+    return table

@@ -1,0 +1,54 @@
+"""Which point of a front a wish names."""
+
+from dataclasses import replace
+
+import pytest
+
+from jouleshift.analysis.pareto import front, knee, points_of
+from jouleshift.analysis.pick import pick
+from jouleshift.errors import BadInput
+from tests.analysis.synthetic import hyperband_run, record
+
+
+def made(*points):
+    run = hyperband_run(3)
+    trials = tuple(record(i, error, energy) for i, (error, energy) in enumerate(points, 1))
+    return replace(run, trials=trials, config={**run.config, "max_budget": 9})
+
+
+RUN = made((0.1, 9e-6), (0.2, 4e-6), (0.25, 2e-6), (0.6, 1e-6), (0.7, 8e-6))
+
+
+@pytest.mark.parametrize(
+    ("wish", "trial"),
+    [
+        ("max-accuracy", 1), ("min-energy", 4), ("knee", 3), ("accuracy>=0.8", 2), ("accuracy > 0.75", 2),
+        ("error<=0.3", 3), ("error<0.25", 2), ("energy_j<=4e-6", 2), ("5", 5), ("accuracy>=0.9", 1),
+    ],
+)  # fmt: skip
+def test_wishes(wish, trial):
+    assert pick(RUN, wish).trial.id == trial
+
+
+def test_the_knee_is_the_front_s():
+    run = hyperband_run(60)
+    members = front(run)
+    assert pick(run, "knee") is members[knee(points_of(members))]
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        ("kne", "did you mean 'knee'"), ("accuracy>=0.95", "accuracy >= 0.95: it spans 0.4 … 0.9"),
+        ("99", "trial 99"), ("accuracy==0.5", "bound such as"), ("error<=1e-", "not a number"),
+        ("energy_j<1e-6", "spans 1e-06"),
+    ],
+)  # fmt: skip
+def test_what_names_nothing_is_refused(wish, message):
+    with pytest.raises(BadInput, match=message):
+        pick(RUN, wish)
+
+
+def test_a_run_without_a_front_has_nothing_to_pick():
+    with pytest.raises(BadInput, match="no trial at the full budget"):
+        pick(replace(RUN, trials=()), "knee")

@@ -1,0 +1,137 @@
+"""Experiments from made-up searches: what is written, and that nothing is run twice."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import pytest
+import yaml
+from PIL import Image
+
+from jouleshift import api, store
+from jouleshift.errors import BadInput
+from jouleshift.paper import reproduce as paper
+from jouleshift.paper.experiments import chosen
+from jouleshift.paper.studies import STUDIES
+from jouleshift.records import CarbonIntensity, TrialRecord
+from tests.analysis.synthetic import hyperband_run
+from tests.test_cli import jouleshift, picture
+
+WORLD = CarbonIntensity(450.0, "world", 2023, "made up")
+RENAMED = {"act_integer_bits": "activation_integer_bits", "act_fraction_bits": "activation_fraction_bits"}
+
+
+def in_table_1s_names(record: TrialRecord) -> TrialRecord:
+    config = {RENAMED.get(name, name): value for name, value in record.trial.config.items()}
+    return replace(record, trial=replace(record.trial, config=config))
+
+
+@pytest.fixture
+def searches(monkeypatch):
+    """`api.search` replaced by one that writes a made-up run; the list of what was searched."""
+    done = []
+
+    def search(watcher=None, **settings):
+        out = settings["out"]
+        made = hyperband_run(settings["trials"], seed=settings["seed"], path=out)
+        with store.Journal(out) as journal:
+            for record in map(in_table_1s_names, made.trials):
+                journal.append(store.Asked(record.trial))
+                if record.result is not None:
+                    journal.append(store.Finished(record.trial.id, record.result, record.duration_s))
+        config = api.resolve(api.StudyConfig(**settings)).model_dump(mode="json")
+        (out / store.CONFIG).write_text(yaml.safe_dump(config))
+        (out / store.ENVIRONMENT).write_text(json.dumps({"max_depth": 20}))
+        done.append((out.parent.name, settings["seed"]))
+
+    monkeypatch.setattr(api, "search", search)
+    return done
+
+
+def reproduce(name, out, **own):
+    own = {"trials": 20, **own}
+    return paper.reproduce(
+        chosen(name), seeds=2, scale=0.1, out=out, intensity=WORLD, own=own, watcher=api.Silent()
+    )
+
+
+@pytest.fixture
+def without_reports(monkeypatch):
+    monkeypatch.setattr(paper, "write_report", lambda *_: None)
+
+
+@pytest.mark.parametrize("name", ["figure-1f", "figure-3", "figure-4", "figure-5", "table-1"])
+def test_each_form_is_written_as_text_table_and_picture(searches, without_reports, tmp_path, name):
+    ((experiment, _),) = reproduce(name, tmp_path)
+    assert (tmp_path / f"{name}.txt").stat().st_size > 100
+    assert (tmp_path / f"{name}.csv").stat().st_size > 50
+    if experiment.kind != "space":
+        assert Image.open(tmp_path / f"{name}.png").size[0] > 500
+    assert searches == [(s.name, n) for s in experiment.studies for n in range(2 if s.table else 1)]
+    searches.clear()
+    reproduce(name, tmp_path)
+    assert searches == [], "a second call has nothing to search"
+
+
+@pytest.mark.slow
+def test_all_experiments_share_their_searches(searches, tmp_path):
+    assert len(reproduce("all", tmp_path)) == 17
+    assert sorted(searches) == sorted(
+        [(s.name, seed) for s in STUDIES.values() for seed in range(2 if s.table else 1)]
+    )
+    assert (tmp_path / "resnet20-cifar10" / "report.html").exists()
+
+
+def test_the_table_prints_ours_beside_theirs_and_more_trials_are_searched(searches, tmp_path):
+    reproduce("table-2", tmp_path)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "table-2.csv").read_text())))
+    theirs = [row for row in rows if row["whose"] == "published"]
+    ours = [row for row in rows if row["whose"] == "ours"]
+    assert len(theirs) == 8
+    assert ours[-1]["network"] == "default"
+    assert len(ours) > 1
+    text = (tmp_path / "table-2.txt").read_text()
+    assert "published" in text
+    assert "4 of 7" in text
+    assert "a pass" in text
+    assert (tmp_path / "resnet20-cifar10" / "report.html").exists()
+    config = paper.study_config(STUDIES["resnet20-cifar10"], 0, 0.1, tmp_path, {"trials": 20})
+    assert paper.is_done(config)
+    more = paper.study_config(STUDIES["resnet20-cifar10"], 0, 0.1, tmp_path, {"trials": 21})
+    assert not paper.is_done(more)
+
+
+def test_what_belongs_to_a_study_cannot_be_overridden(searches, tmp_path):
+    with pytest.raises(BadInput, match="model is fixed by the study resnet20-cifar10"):
+        reproduce("table-2", tmp_path, model="tiny")
+    with pytest.raises(BadInput, match="scale 2"):
+        paper.study_config(STUDIES["resnet20-cifar10"], 0, 2.0, tmp_path, {})
+
+
+def test_too_few_results_for_importance_are_one_line(searches, tmp_path):
+    with pytest.raises(BadInput, match="fewer than 12"):
+        reproduce("figure-2", tmp_path, trials=4)
+
+
+def test_the_list_says_how_far_each_is(searches, without_reports, tmp_path):
+    (experiment,) = chosen("figure-1f")
+    assert paper.progress_of(experiment, tmp_path, 2) == "0 of 2 searches done"
+    reproduce("figure-1f", tmp_path)
+    assert paper.progress_of(experiment, tmp_path, 2) == "2 of 2 searches done"
+    assert paper.progress_of(chosen("table-1")[0], tmp_path, 2) == "nothing to run"
+
+
+@pytest.mark.slow
+def test_the_command_runs_a_figure_on_real_networks(tmp_path):
+    for label in range(10):
+        for number in range(12):
+            picture(tmp_path / "photos" / f"class{label}" / f"{number}.png", 20 * label + number)
+    command = ("paper", "figure-1f", "--scale", "0.01", "--seeds", "1", "--trials", "3", "--max-budget", "1",
+               "--cifar10", "photos", "--limit-train", "40", "--limit-val", "10", "--scheduler", "random",
+               "--out", "paper")  # fmt: skip
+    for _ in range(2):
+        done = jouleshift(*command, cwd=tmp_path, timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert "figure-1f: Pareto fronts of ResNet20 on CIFAR-10" in done.stdout
+    assert (tmp_path / "paper" / "figure-1f.png").exists()

@@ -1,0 +1,134 @@
+"""Trackers fed a made-up search, read back by the tools' own means."""
+
+import struct
+import sys
+
+import pytest
+
+from jouleshift.config import StudyConfig
+from jouleshift.errors import BadInput
+from jouleshift.hpo.study import Progress
+from jouleshift.records import Failure, Trial, to_json
+from jouleshift.tracking import tracked
+from tests.analysis.synthetic import DEFAULT, evaluation
+
+GOOD, BAD = Trial(1, DEFAULT, 3, 0, bracket=-1), Trial(2, DEFAULT, 1, 0)
+
+
+class Recording:
+    """A watcher that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def started(self, config, finished, notes):
+        self.told.append("started")
+
+    def epoch(self, trial, epoch):
+        self.told.append(f"epoch {epoch['epoch']} of {trial.id}")
+
+    def progress(self, progress):
+        self.told.append(f"{'begun' if progress.result is None else 'ended'} {progress.trial.id}")
+
+
+def play(watcher, out):
+    """One trial with a result, and one that fails."""
+    result = evaluation(0.25, 2e-9, budget=3)
+    watcher.started(StudyConfig(data="digits", out=out, trials=2), 0, [])
+    watcher.progress(Progress(GOOD, None, 0, 2))
+    for point in result.curve:
+        watcher.epoch(GOOD, to_json(point))
+    watcher.progress(Progress(GOOD, result, 1, 2))
+    watcher.progress(Progress(BAD, None, 1, 2))
+    watcher.progress(Progress(BAD, Failure("diverged", "loss is NaN"), 2, 2))
+    return result
+
+
+def test_every_watcher_is_told_everything_in_order(tmp_path):
+    one, two = Recording(), Recording()
+    with tracked([], one, two) as watcher:
+        play(watcher, tmp_path)
+    assert one.told == two.told
+    assert one.told == [
+        "started", "begun 1", "epoch 1 of 1", "epoch 2 of 1", "epoch 3 of 1", "ended 1", "begun 2", "ended 2",
+    ]  # fmt: skip
+
+
+def test_an_unknown_or_missing_tracker_is_one_line(monkeypatch):
+    with (
+        pytest.raises(BadInput, match=r"unknown tracker 'mflow' \(did you mean 'mlflow'\?\)"),
+        tracked(["mflow"]),
+    ):
+        pass
+    monkeypatch.setitem(sys.modules, "jouleshift.tracking.mlflow", None)
+    with pytest.raises(BadInput, match=r"pip install 'jouleshift\[mlflow\]'"), tracked(["mlflow"]):
+        pass
+
+
+@pytest.mark.slow
+def test_mlflow_holds_a_run_for_each_trial_under_one_parent_also_when_continued(tmp_path, monkeypatch):
+    pytest.importorskip("mlflow")
+    from mlflow.tracking import MlflowClient
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    out = tmp_path / "run"
+    out.mkdir()
+    for _ in range(2):
+        with tracked(["mlflow"]) as watcher:
+            result = play(watcher, out)
+    client = MlflowClient(tracking_uri=f"sqlite:///{out}/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("jouleshift").experiment_id])
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert len(parents) == 1
+    assert parents[0].info.status == "FINISHED"
+    assert parents[0].data.params["trials"] == "2"
+    trials = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
+    assert sorted(run.info.status for run in trials) == ["FAILED", "FAILED", "FINISHED", "FINISHED"]
+    good = next(run for run in trials if run.info.status == "FINISHED")
+    assert good.data.metrics["error"] == 0.25
+    assert good.data.metrics["energy_j"] == 2e-9
+    assert good.data.params["weight_bits"] == "5"
+    history = client.get_metric_history(good.info.run_id, "val_error")
+    assert [(p.step, p.value) for p in history] == [(e.epoch, e.val_error) for e in result.curve]
+    bad = next(run for run in trials if run.info.status == "FAILED")
+    assert bad.data.tags["failure"] == "diverged: loss is NaN"
+
+
+def events(folder):
+    """The scalars in a folder of event files: tag → [(step, value)]. A record is length, checksum, data,
+    checksum."""
+    from tensorboardX.proto import event_pb2
+
+    found: dict[str, list[tuple[int, float]]] = {}
+    for path in folder.rglob("events.*"):
+        data = path.read_bytes()
+        while data:
+            (length,) = struct.unpack("<Q", data[:8])
+            event = event_pb2.Event.FromString(data[12 : 12 + length])
+            data = data[16 + length :]
+            for value in event.summary.value:
+                found.setdefault(value.tag, []).append((event.step, value.simple_value))
+    return found
+
+
+def test_tensorboard_holds_curves_and_results(tmp_path):
+    pytest.importorskip("tensorboardX")
+    with tracked(["tensorboard"]) as watcher:
+        result = play(watcher, tmp_path / "run")
+    folder = tmp_path / "run" / "tensorboard"
+    assert sorted(path.name for path in folder.iterdir()) == ["trial-0001", "trial-0002"]
+    found = events(folder / "trial-0001")
+    assert found["val_error"] == [(e.epoch, pytest.approx(e.val_error)) for e in result.curve]
+    assert found["error"] == [(3, 0.25)]
+    assert found["energy_j"] == [(3, pytest.approx(2e-9))]
+    assert any("failure" in tag for tag in events(folder / "trial-0002"))
+
+
+def test_no_tracker_is_imported_unless_asked_for():
+    import subprocess
+
+    script = (
+        "import sys, jouleshift.api, jouleshift.tracking, jouleshift.cli\n"
+        "assert not {'mlflow', 'tensorboardX'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
