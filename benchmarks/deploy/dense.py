@@ -1,7 +1,7 @@
 """The same program in C with int8 weights that are multiplied: what shifts are compared with.
 
-Everything but the inner loop is the writer's own: frames, memory plan, requantisation, blocks of pixels. Weights
-lie there as bytes, in order, and are not unpacked; zeros are multiplied like other weights.
+Everything but the inner loop is the writer's own: frames, memory plan, requantisation, blocks of pixels.
+Weights lie there as bytes, in order, and are not unpacked; zeros are multiplied like other weights.
 """
 
 import re
@@ -28,4 +28,6 @@ def dense(node: p.Node, context: Context) -> Piece:
     table = re.sub(r"\A.*?\};\n", lambda _: weights, piece.tables, flags=re.DOTALL)
     call = piece.call.replace("shift_", "dense_", 1).replace(", {runs}, {ends}, {codes}", "")
     rooms = tuple(room for room in piece.rooms if room.name not in ("runs", "ends", "codes"))
-    return replace(piece, call=call, tables=table, rooms=rooms, kernels=(replace(kernel, stem="dense", folder=KERNELS),))
+    return replace(
+        piece, call=call, tables=table, rooms=rooms, kernels=(replace(kernel, stem="dense", folder=KERNELS),)
+    )

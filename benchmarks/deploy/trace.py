@@ -1,10 +1,10 @@
 """Instructions and cycles of a program on an emulated Cortex-M, from QEMU's own record of what it ran.
 
-QEMU translates code block by block and can log each block's disassembly and each time it runs a block. Counting
-both gives exact instruction counts, and with the published table of a processor without caches its cycles:
-Arm, *Cortex-M0 Technical Reference Manual* (DDI 0432C), table 3-1. There loads and stores take 2 cycles, a taken
-branch 3, BL 4, n registers pushed or popped 1 + n (popping the program counter 3 more), MULS 1 or 32 as the maker of
-the chip chose, all else 1. Memory is assumed to answer at once.
+QEMU translates code block by block and can log each block's disassembly and each time it runs a block.
+Counting both gives exact instruction counts, and with the published table of a processor without caches its
+cycles: Arm, *Cortex-M0 Technical Reference Manual* (DDI 0432C), table 3-1. Loads and stores take 2 cycles, a
+taken branch 3, BL 4, n registers pushed or popped 1 + n (popping the program counter 3 more), MULS 1 or 32
+as the maker of the chip chose, all else 1. Memory is assumed to answer at once.
 """
 
 import re
@@ -84,7 +84,10 @@ def _summed(blocks: dict[int, Block]) -> Count:
     return Count(instructions, multiplications, memory, cycles, cycles + 31 * multiplications)
 
 
-_CONDITIONAL = {f"b{c}" for c in "eq ne hs lo cs cc mi pl vs vc hi ls ge lt gt le".split()}
+_CONDITIONAL = {
+    f"b{c}"
+    for c in ["eq", "ne", "hs", "lo", "cs", "cc", "mi", "pl", "vs", "vc", "hi", "ls", "ge", "lt", "gt", "le"]
+}
 
 
 def _cycles(name: str, operands: str) -> int:

@@ -27,8 +27,9 @@ CC = shutil.which("gcc") or shutil.which("cc")
 pytestmark = pytest.mark.skipif(CC is None, reason="there is no C compiler here")
 SANITIZED = ("-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover")
 TYPICAL = (
-    "layer odd window, signed", "layer span 14", "layer float result", "layer 16 bits, wide sums", "chain relu6",
-    "residual, 16 bits", "joined", "moved s12", "means s12 s16", "converted coarser", "clamped s8", "sum s12 u8",
+    "layer odd window, signed", "layer span 14", "layer float result", "layer 16 bits, wide sums",
+    "chain relu6", "residual, 16 bits", "joined", "moved s12", "means s12 s16", "converted coarser",
+    "clamped s8", "sum s12 u8",
 )  # fmt: skip
 MULTIPLICATION = re.compile(r"\t(v?p?i?mul\w*|v?pmadd\w*|u?s?m[lu][al]{1,2}\w*|mls|mulss|mulps)[\s.]")
 BITS = ShiftConfig(weight_bits=4, act_integer_bits=3, act_fraction_bits=5)
@@ -137,7 +138,9 @@ def float_program():
     return p.IntegerProgram(image, nodes, "i"), rng.normal(size=(3, 4, 7, 6)).astype(np.float32)
 
 
-@pytest.mark.parametrize("compiler", ["gcc -O3", "clang -O2", "arm-none-eabi-gcc -mcpu=cortex-m0 -mthumb -O2"])
+@pytest.mark.parametrize(
+    "compiler", ["gcc -O3", "clang -O2", "arm-none-eabi-gcc -mcpu=cortex-m0 -mthumb -O2"]
+)
 def test_no_instruction_multiplies(tiny, compiler, tmp_path):
     command, *flags = compiler.split()
     dump = shutil.which("arm-none-eabi-objdump" if command.startswith("arm") else "objdump")
@@ -207,7 +210,13 @@ def sums_and_multipliers():
 def test_rescaling_is_float32_arithmetic_to_the_last_bit(multiplier, tmp_path):
     builder = Builder((2, 3, 3), 0)
     for fmt in (FixedPoint(5, 11), FixedPoint(16, 16), None):
-        builder.layer("v0" if builder.nodes else builder.quantise(FixedPoint(3, 5)), fmt, 2, p.Geometry((1, 1)), kind="Q")
+        builder.layer(
+            "v0" if builder.nodes else builder.quantise(FixedPoint(3, 5)),
+            fmt,
+            2,
+            p.Geometry((1, 1)),
+            kind="Q",
+        )
     write_c(builder.program(), tmp_path, "one")
     (tmp_path / "harness.c").write_text(HARNESS)
     target = tmp_path / "harness"
@@ -266,7 +275,9 @@ def test_main_reads_files_and_pixels_and_says_what_is_wrong(tiny, tmp_path):
     file = tmp_path / "images.f32"
     pictures.tofile(file)
     lines = call(file).stdout.decode().splitlines()
-    np.testing.assert_array_equal(np.array([line.split() for line in lines], np.float32), program.run(pictures))
+    np.testing.assert_array_equal(
+        np.array([line.split() for line in lines], np.float32), program.run(pictures)
+    )
     (_, pixels), *_ = execute(program, pictures)
     got = np.frombuffer(call("-q", "-b", given=pixels.astype(np.int8).tobytes()).stdout, np.float32)
     np.testing.assert_array_equal(got.reshape(-1, 10), program.run(pictures))

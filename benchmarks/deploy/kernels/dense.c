@@ -9,24 +9,26 @@ static void dense_IN_ACC_TAP_STEP_OUT(const struct layer_ACC_TAP_WIDE *layer, co
     const uint32_t *multiplier = layer->multipliers;
     struct factor_ACC_WIDE factor;
     uint32_t group, channel, row, plane, column;
-    TAP_t offset = 0, *tap = taps;
+    TAP_t offset, *tap;
 
-    for (plane = reach->planes; plane != 0; plane--) {
-        for (row = reach->rows; row != 0; row--) {
-            for (column = reach->columns; column != 0; column--) {
-                *tap++ = offset;
-                offset = (TAP_t)(offset + reach->column_step);
-            }
-            offset = (TAP_t)(offset + reach->row_step);
-        }
-        offset = (TAP_t)(offset + reach->plane_step);
-    }
     for (group = layer->groups; group != 0; group--, in += layer->group_inputs) {
         const IN_t *image = in;
 
         if (room != NULL) {
             framed(&layer->frame, in, room);
             image = room;
+        }
+        tap = taps; /* only now: they may lie where the input lay */
+        offset = 0;
+        for (plane = reach->planes; plane != 0; plane--) {
+            for (row = reach->rows; row != 0; row--) {
+                for (column = reach->columns; column != 0; column--) {
+                    *tap++ = offset;
+                    offset = (TAP_t)(offset + reach->column_step);
+                }
+                offset = (TAP_t)(offset + reach->row_step);
+            }
+            offset = (TAP_t)(offset + reach->plane_step);
         }
         for (channel = layer->group_channels; channel != 0; channel--, weights += reach->taps) {
             const IN_t *start = image;
