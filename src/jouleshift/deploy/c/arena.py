@@ -1,8 +1,9 @@
-"""Fixed memory: every buffer of a program at an offset of one array, buffers that never live together sharing it.
+"""Fixed memory: every buffer at an offset of one array, shared by those that never live together.
 
 Time is counted in half steps, two a node: 2i while node i reads its source into a frame, 2i + 1 while it
-computes. A buffer lives from `first` to `last`, both included. The largest buffer is placed first, each at the
-lowest offset where it collides with none that lives at the same time (Pisarchyk & Lee, 2020, "greedy by size").
+computes. A buffer lives from `first` to `last`, both included. The largest buffer is placed first, each at
+the lowest offset where it collides with none that lives at the same time (Pisarchyk & Lee, 2020, "greedy by
+size").
 """
 
 from collections.abc import Sequence

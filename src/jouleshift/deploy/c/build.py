@@ -31,7 +31,15 @@ def build(source: Path, flags: Sequence[str] = FAST, cc: str | None = None) -> P
     Raises `BadInput` with the compiler's first line where it refuses.
     """
     binary = source.with_suffix("")
-    command = [cc or compiler(), *STRICT, *flags, "-o", str(binary), str(source), str(source.parent / "main.c")]
+    command = [
+        cc or compiler(),
+        *STRICT,
+        *flags,
+        "-o",
+        str(binary),
+        str(source),
+        str(source.parent / "main.c"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["no message"]

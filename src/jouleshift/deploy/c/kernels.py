@@ -1,9 +1,9 @@
 """C functions with their types filled in.
 
-A file of `kernels/` is C with words for types in it: `sums_IN_ACC(const IN_t *in, ACC_t *sums)`. Rendered for
-IN = uint8, ACC = uint32 it is the function `sums_uint8_uint32` over `uint8_t` and `uint32_t`. Its first line may
-list the kernels it needs, rendered for the same types; only what a program uses is written. Where some types want
-functions of their own, `clamped.WIDE=float32.c` goes before `clamped.c` for those.
+A file of `kernels/` is C with words for types in it: `sums_IN_ACC(const IN_t *in, ACC_t *sums)`. Rendered
+for IN = uint8, ACC = uint32 it is the function `sums_uint8_uint32` over `uint8_t` and `uint32_t`. Its first
+line may list the kernels it needs, rendered for the same types; only what a program uses is written. Where
+some types want functions of their own, `clamped.WIDE=float32.c` goes before `clamped.c` for those.
 """
 
 import re

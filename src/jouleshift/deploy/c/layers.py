@@ -1,10 +1,11 @@
 """Layers with weights as C: a table of weights, a struct of numbers, one call.
 
-A convolution whose kernel reaches beyond the image first copies its input into a frame of zeros. Then every tap
-of the kernel is a fixed offset, and no pixel is a special case. All steps are computed here, so that the C code
-only adds: offset of the next column, of the next row of the kernel less the columns passed, and so on.
+A convolution whose kernel reaches beyond the image first copies its input into a frame of zeros. Then every
+tap of the kernel is a fixed offset, and no pixel is a special case. All steps are computed here, so that the
+C code only adds: offset of the next column, of the next row of the kernel less the columns passed, and so on.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jouleshift.deploy import program as p
@@ -88,7 +89,7 @@ def walk(source: p.Value, node: p.ShiftLayer | p.FloatLayer) -> Walk:
     )  # fmt: skip
 
 
-def initialiser(fields: dict[str, object]) -> str:
+def initialiser(fields: Mapping[str, object]) -> str:
     """A C struct's value."""
     return "{" + ", ".join(f".{name} = {value}" for name, value in fields.items()) + "}"
 
@@ -100,12 +101,14 @@ def shift_layer(node: p.ShiftLayer, context: Context) -> Piece:
     types = _types(node, source, way)
     chosen = kernel("shift", **types)
     number = context.number
-    call = (
-        f"shift_{types['IN']}_{types['ACC']}_{types['TAP']}_{types['STEP']}_{types['OUT']}(&layer_{number}, "
-        f"{{in0}}, {{out}}, {'{frame}' if way.has_frame else 'NULL'}, {{sums}}, {{taps}}, {{runs}}, {{ends}}, {{codes}});"
-    )
+    name = "_".join(("shift", *types.values()))
+    frame = "{frame}" if way.has_frame else "NULL"
+    working = "{sums}, {taps}, {runs}, {ends}, {codes}"
+    call = f"{name}(&layer_{number}, {{in0}}, {{out}}, {frame}, {working});"
     rooms = (*way.room(element_bytes(types["IN"])), *_rooms(node, way, types))
-    return Piece(call, (chosen,), _shift_tables(node, way, types, number), rooms, *_sharing(node, source, way))
+    return Piece(
+        call, (chosen,), _shift_tables(node, way, types, number), rooms, *_sharing(node, source, way)
+    )
 
 
 def _sharing(node: p.Node, source: p.Value, way: Walk) -> tuple[bool, tuple[int, ...]]:

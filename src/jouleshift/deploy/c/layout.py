@@ -58,7 +58,11 @@ def _owners(program: p.IntegerProgram, pieces: Sequence[Piece]) -> dict[str, str
             owners[node.sources[position]]
             for position in piece.in_place
             if node.sources[position] != program.input.name
-            and all(last_use.get(v, 0) <= i for v, owner in owners.items() if owner == owners[node.sources[position]])
+            and all(
+                last_use.get(v, 0) <= i
+                for v, owner in owners.items()
+                if owner == owners[node.sources[position]]
+            )
             and value_bytes(program.values[node.sources[position]]) >= value_bytes(node.output)
         )
         owners[node.output.name] = next(takeable, node.output.name)

@@ -83,7 +83,7 @@ def _(node: p.Add, context: Context) -> Piece:
         "LEFT": storage(sources[0]),
         "RIGHT": storage(sources[1]),
         "OUT": storage(node.output),
-        "WIDE": _wide(*reach, right, node.output),
+        "WIDE": _wide(reach[0], reach[1], right, node.output),
     }
     same = tuple(i for i, source in enumerate(sources) if storage(source) == types["OUT"])
     call = (

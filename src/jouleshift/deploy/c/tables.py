@@ -2,12 +2,16 @@
 
 import textwrap
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jouleshift.deploy.program import Float32Array, ShiftWeights
 from jouleshift.quant.fixed_point import FixedPoint
+
+if TYPE_CHECKING:
+    from jouleshift.quant.power_of_two import Grid
 
 
 def c_type(fmt: FixedPoint | None, bits: int) -> str:
@@ -43,20 +47,24 @@ def integers(values: NDArray[np.integer]) -> list[str]:
     return [integer(int(value)) for value in values.ravel()]
 
 
+def grid(weights: ShiftWeights) -> "Grid":
+    """The levels that a layer's weights are packed by."""
+    from jouleshift.quant.power_of_two import grid
+
+    return grid("Q" if weights.kind == "Q" else "PS", weights.weight_bits)
+
+
 def packed(weights: ShiftWeights) -> bytes:
     """All weights of a layer, `weight_bits` bits each."""
     import torch
 
     from jouleshift.quant import packing
-    from jouleshift.quant.power_of_two import grid
 
     signs, distances = torch.from_numpy(weights.signs), torch.from_numpy(weights.distances)
-    codes = packing.encode(signs, distances, grid(weights.kind, weights.weight_bits))
+    codes = packing.encode(signs, distances, grid(weights))
     return packing.pack(codes, weights.weight_bits)
 
 
 def zero_code(weights: ShiftWeights) -> int:
     """The first code that stands for no weight."""
-    from jouleshift.quant.power_of_two import grid
-
-    return 2 * grid(weights.kind, weights.weight_bits).n_exponents
+    return 2 * grid(weights).n_exponents

@@ -1,11 +1,11 @@
-"""Write an integer program as C99: NAME.h, NAME.c, main.c, Makefile, README.md, and example images to check with.
+"""Write an integer program as C99: NAME.h, NAME.c, main.c, Makefile, README.md, example images to check with.
 
 `nodes` says what each node becomes, `layout` where values and working memory lie, `kernels` supplies the
 functions. The result equals `deploy.reference` integer for integer; `make check` in the folder compares.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +26,8 @@ Rule = Callable[[p.Node, Context], Piece]
 @dataclass(frozen=True)
 class Written:
     """What was written. `weight_bytes` are packed shift weights (and float weights of unconverted layers),
-    `other_bytes` biases and multipliers, `arena_bytes` the working memory, of which `live_bytes` are needed at
-    once and `sum_bytes` would be taken without sharing."""
+    `other_bytes` biases and multipliers, `arena_bytes` the working memory, of which `live_bytes` are needed
+    at once and `sum_bytes` would be taken without sharing."""
 
     name: str
     header: Path
@@ -45,7 +45,7 @@ def write_c(
     name: str = "network",
     examples: p.Float32Array | None = None,
 ) -> Written:
-    """Write the program into `folder` (made if missing); everything in C begins with `name`, made an identifier.
+    """Write the program into `folder` (made if missing). What C exports begins with `name`, as an identifier.
 
     `examples` (N, C, H, W) are images that are written too, with their logits by the reference, for
     `make check`. Raises `BadInput` for activations of more than 62 bits.
@@ -94,7 +94,9 @@ def _table_bytes(program: p.IntegerProgram) -> tuple[int, int]:
     shift, plain = program.all(p.ShiftLayer), program.all(p.FloatLayer)
     weights = sum(packed_size(layer.weights.signs.size, layer.weights.weight_bits) for layer in shift)
     others = sum(len(layer.bias) * (4 + layer.accumulator_bits // 8) for layer in shift)
-    return weights + sum(layer.weight.nbytes for layer in plain), others + sum(layer.bias.nbytes for layer in plain)
+    return weights + sum(layer.weight.nbytes for layer in plain), others + sum(
+        layer.bias.nbytes for layer in plain
+    )
 
 
 def quantised_input(program: p.IntegerProgram) -> p.Quantise | None:
@@ -114,9 +116,10 @@ def _header(program: p.IntegerProgram, name: str, layout: Layout) -> str:
     quantise = quantised_input(program)
     quantised = ""
     if quantise:
+        scale = f"2^{quantise.output.fixed.fraction_bits}"
         quantised = (
-            f"\n/* The same for an image that is quantised already: round(x * 2^{quantise.output.fixed.fraction_bits}),"
-            f" clamped. */\n#define {upper}_QUANTISED_INPUT\ntypedef {storage(quantise.output)}_t {name}_pixel;\n"
+            f"\n/* The same for pixels that are integers: round(x * {scale}), clamped. */"
+            f"\n#define {upper}_QUANTISED_INPUT\ntypedef {storage(quantise.output)}_t {name}_pixel;\n"
             f"void {name}_run_quantised(const {name}_pixel *image, {name}_logit *logits);\n"
         )
     return f"""\
@@ -130,8 +133,8 @@ def _header(program: p.IntegerProgram, name: str, layout: Layout) -> str:
 #define {upper}_OUTPUT_SIZE {elements(output)}
 #define {upper}_OUTPUT_STEP {step} /* a logit is an integer times this */
 
-/* Working memory, one static array: {layout.arena_bytes} bytes; alive at once {layout.live_bytes}; side by side they
-   would be {layout.sum_bytes}. */
+/* Working memory, one static array: {layout.arena_bytes} bytes. Alive at once are {layout.live_bytes};
+   unshared it would be {layout.sum_bytes}. */
 #define {upper}_ARENA_BYTES {layout.arena_bytes}
 
 typedef {_c_name(storage(output))} {name}_logit;
@@ -157,7 +160,9 @@ def _source(program: p.IntegerProgram, name: str, pieces: list[Piece], layout: L
         for node, call in zip(program.nodes, layout.calls, strict=True)
     ]
     facts = {"name": name, "NAME": upper}
-    return "\n".join((_filled(prelude, facts), rendered(used), tables, _functions(program, name, calls, layout)))
+    return "\n".join(
+        (_filled(prelude, facts), rendered(used), tables, _functions(program, name, calls, layout))
+    )
 
 
 def _functions(program: p.IntegerProgram, name: str, calls: list[str], layout: Layout) -> str:
@@ -192,7 +197,7 @@ def _comment(node: p.Node) -> str:
     return re.sub(r"[^A-Za-z0-9_.: -]", "_", text)
 
 
-def _filled(template: str, facts: dict[str, object]) -> str:
+def _filled(template: str, facts: Mapping[str, object]) -> str:
     return re.sub(r"@(\w+)@", lambda word: str(facts[word[1]]), template)
 
 
