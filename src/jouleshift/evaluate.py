@@ -130,6 +130,8 @@ class Evaluator:
             trained = replace(trained, error=test_error)
         started = time.monotonic()
         energy = self.energy(model)
+        if trial.budget < self.study.max_budget:
+            energy = replace(energy, layers={})
         return _evaluation(trained, energy, model, time.monotonic() - started)
 
     def energy(self, model: nn.Module) -> EnergyReading:
