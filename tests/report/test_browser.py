@@ -212,7 +212,8 @@ def layered(number, energy_j, **options):
 def test_the_picked_network_is_shown_layer_by_layer(opened):
     browser = opened(run_of(layered(1, 4e-9, bracket=-1), layered(2, 6e-9)))
     browser.execute_script("document.getElementById('layers-plot').scrollIntoView({behavior: 'instant'})")
-    sums = "return document.getElementById('layers-plot').data?.map(t => [t.name, ...t.y.map(v => v.toPrecision(3))])"
+    shown = "document.getElementById('layers-plot').data"
+    sums = f"return {shown}?.map(t => [t.name, ...t.y.map(v => v.toPrecision(3))])"
     wait_for(lambda: browser.execute_script(sums))
     browser.find_element("css selector", "tr[data-point='0-1'] button").click()
     wait_for(lambda: "trial 1" in browser.find_element("id", "layers-of").text)
