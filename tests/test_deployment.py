@@ -150,7 +150,11 @@ def test_files_without_a_check_or_with_a_broken_one_are_refused(onnx_file, tmp_p
     save_file({"images": np.zeros(3, np.float32), "logits": np.zeros(3, np.float32)}, check_path(path))
     with pytest.raises(BadInput, match="does not hold images"):
         measure_model(str(path), QUICKLY)
-    for name, message in (("nothing.onnx", "no file"), (str(tmp_path), "takes"), ("resnet2", "unknown model")):
+    for name, message in (
+        ("nothing.onnx", "no file"),
+        (str(tmp_path), "takes"),
+        ("resnet2", "unknown model"),
+    ):
         with pytest.raises(BadInput, match=message):
             measure_model(name, QUICKLY)
 

@@ -56,9 +56,7 @@ def in_c(program: IntegerProgram, images: Float32Array) -> Float32Array:
         export(program, folder / "network.c", torch.from_numpy(images[:2]))
         subprocess.run(["make", "network"], cwd=folder, check=True, capture_output=True)
         images.tofile(folder / "images.f32")
-        done = subprocess.run(
-            ["./network", "-b", "images.f32"], cwd=folder, check=True, capture_output=True
-        )
+        done = subprocess.run(["./network", "-b", "images.f32"], cwd=folder, check=True, capture_output=True)
         return np.frombuffer(done.stdout, np.float32).reshape(len(images), -1)
 
 

@@ -130,6 +130,8 @@ class Evaluator:
         except BadInput as refusal:
             return Failure("refused", str(refusal))
         result = replace(result, error=error)
+        if trial.budget < self.study.max_budget:
+            energy = replace(energy, layers={})
         return _evaluation(result, energy, model, time.monotonic() - started)
 
     def _float_network(self) -> nn.Module:

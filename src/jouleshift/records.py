@@ -69,6 +69,8 @@ class EnergyReading:
     idle_power_w: float | None = None
     flags: tuple[str, ...] = ()
     """Quality flags, e.g. "no-sensor", "short-window"."""
+    layers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Joules per item by layer and then by cause, where known; trials below the full budget do without."""
 
 
 @dataclass(frozen=True)

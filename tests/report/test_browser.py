@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -198,3 +199,39 @@ def test_ten_thousand_trials_open_in_two_seconds(opened, browser):
     hover_at(browser, "#front-plot .js-fill")
     wait_for(browser.find_element("id", "tip").is_displayed)
     assert "lower budget" in browser.find_element("id", "tip").text
+
+
+def layered(number, energy_j, **options):
+    """A trial whose energy is known by layer: two layers, two causes."""
+    made = record(number, 0.4 - 0.1 * number, energy_j, **options)
+    share = {"conv1": {"shifts": energy_j / 4}, "linear": {"adds": energy_j / 2, "shifts": energy_j / 4}}
+    result = replace(made.result, energy=replace(made.result.energy, layers=share))
+    return replace(made, result=result)
+
+
+def test_the_picked_network_is_shown_layer_by_layer(opened):
+    browser = opened(run_of(layered(1, 4e-9, bracket=-1), layered(2, 6e-9)))
+    browser.execute_script("document.getElementById('layers-plot').scrollIntoView({behavior: 'instant'})")
+    shown = "document.getElementById('layers-plot').data"
+    sums = f"return {shown}?.map(t => [t.name, ...t.y.map(v => v.toPrecision(3))])"
+    wait_for(lambda: browser.execute_script(sums))
+    browser.find_element("css selector", "tr[data-point='0-1'] button").click()
+    wait_for(lambda: "trial 1" in browser.find_element("id", "layers-of").text)
+    assert sorted(browser.execute_script(sums)) == [["adds", "0.00", "2.00"], ["shifts", "1.00", "1.00"]]
+    browser.find_element("css selector", "tr[data-point='0-2'] button").click()
+    wait_for(lambda: "trial 2" in browser.find_element("id", "layers-of").text)
+    assert sorted(browser.execute_script(sums)) == [["adds", "0.00", "3.00"], ["shifts", "1.50", "1.50"]]
+
+
+def test_the_verified_front_is_drawn_first(opened):
+    run = run_of(record(1, 0.4, 4e-9, bracket=-1), record(2, 0.3, 3e-9, config={"weight_bits": 3}))
+    again = [
+        replace(r, trial=replace(r.trial, seed=seed), result=replace(r.result, error=r.result.error + 0.02))
+        for r in run.trials
+        for seed in (1000, 2000)
+    ]
+    browser = opened(replace(run, verified=tuple(again)))
+    first = browser.find_elements("css selector", "main section h2")[0]
+    assert first.text == "The front, verified"
+    wait_for(lambda: len(browser.find_elements("css selector", "#verified-plot path.point")) == 6)
+    assert "judged on test images" in browser.find_element("css selector", ".headline").text

@@ -109,5 +109,5 @@ def mean_default(runs: Sequence[Run]) -> TrialRecord | None:
     assert isinstance(first, Evaluation)
     error = sum(pair[0] for pair in pairs) / len(pairs)
     energy_j = sum(pair[1] for pair in pairs) / len(pairs)
-    energy = replace(first.energy, energy_j=energy_j, interval_j=None, components={})
+    energy = replace(first.energy, energy_j=energy_j, interval_j=None, components={}, layers={})
     return replace(trials[0], result=replace(first, error=error, energy=energy, curve=()))

@@ -71,6 +71,10 @@ class EnergyBreakdown:
             origin=f"hardware profile {self.profile}",
             components={str(cause): joules for cause, joules in self.causes_j.items()},
             flags=self.flags,
+            layers={
+                layer: {str(cause): float(f"{joules:.4g}") for cause, joules in causes.items() if joules}
+                for layer, causes in self.layers_j.items()
+            },
         )
 
 

@@ -231,7 +231,7 @@ const report = (() => {
   if (chosen >= 0 || walk.length) pick(chosen >= 0 ? chosen : walk[0]);
   draw();
   return {
-    data, all, css, tint, plain, make, axis, base, config, listen, draw, setColour, setFilter, valueOf, byId,
+    data, all, css, tint, plain, make, axis, base, config, listen, draw, setColour, setFilter, valueOf, byId, label,
     FRONT, DEFAULT, REJECTED, listeners, colour: () => colour, passes: (i) => passes(i), chosen: () => chosen,
   };
 })();

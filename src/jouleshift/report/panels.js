@@ -90,9 +90,27 @@
     if (first) report.listen(node);
   }
 
+  // Energy by layer of the picked network, or of the first that has it.
+  function drawLayers() {
+    const chosen = report.chosen();
+    const i = data.layers[chosen] ? chosen : Number(Object.keys(data.layers)[0]);
+    const { names, causes } = data.layers[i];
+    byId("layers-of").textContent = `Shown: ${report.label(i)}. Pick another one of the front, or the default.`;
+    const traces = Object.entries(causes).map(([name, y], k) => ({
+      type: "bar", name, x: names, y, marker: { color: css(`c${(k % 8) + 1}`) },
+    }));
+    const layout = {
+      ...base(), barmode: "stack", legend: { ...base().legend, traceorder: "normal" },
+      xaxis: { ...axis(), type: "category", tickfont: { size: 10 }, tickangle: -60 },
+      yaxis: axis(`energy (${data.unit})`),
+    };
+    Plotly.react(byId("layers-plot"), traces, layout, { ...config, displayModeBar: false });
+  }
+
   // Figures wait until they are near the screen, so that a page of many opens at once.
   const draws = new Map(Object.keys(data.figures).map((id) => [id, () => drawFigure(id)]));
   if (byId("parallel-plot") && columns.length > 1) draws.set("parallel-plot", drawParallel);
+  if (byId("layers-plot") && Object.keys(data.layers).length) draws.set("layers-plot", drawLayers);
   const drawn = new Set();
   const watcher = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) if (isIntersecting) show(target.id);
@@ -104,7 +122,9 @@
   }
   for (const id of draws.keys()) watcher.observe(byId(id));
   const redraw = () => { for (const id of drawn) draws.get(id)(); };
-  report.listeners.push(() => { if (drawn.has("parallel-plot")) drawParallel(); });
+  report.listeners.push(() => {
+    for (const id of ["parallel-plot", "layers-plot"]) if (drawn.has(id)) draws.get(id)();
+  });
 
   // Colour and filter by any hyperparameter.
   const colourBy = byId("colour-by"), filterBy = byId("filter-by"), filterTo = byId("filter-to");

@@ -26,6 +26,7 @@ def panels(view: Digest, found: Insight, intensity: CarbonIntensity) -> tuple[Ma
         _parallel(view),
         _along(view, figures),
         _causes(view, figures),
+        _layers(view),
         _importance(view, found.importance, figures),
         _curves(view, figures),
         _progress(view, found, figures),
@@ -86,6 +87,18 @@ def _causes(view: Digest, figures: Figures) -> Markup | None:
     return _panel(
         "causes", "Where the energy goes", "What does a network of the front spend its energy on?",
         _place("causes", figures, chart, words), stamp(view),
+    )  # fmt: skip
+
+
+def _layers(view: Digest) -> Markup | None:
+    if not any(result.energy.layers for result in view.results):
+        return None
+    words = "Energy of one inference by layer, in the order of execution, and by cause."
+    plot = E("div", id="layers-plot", class_="plot", role="img", aria_label=words)
+    return _panel(
+        "layers", "Layer by layer", "Where does the picked network spend its energy?",
+        E("p", "Pick another one in the front or its table.", id="layers-of", aria_live="polite"),
+        E("figure", plot, E("figcaption", words)), stamp(view),
     )  # fmt: skip
 
 

@@ -10,10 +10,11 @@ from typing import Any
 from jouleshift.analysis.attainment import Attainment
 from jouleshift.analysis.digest import Digest, Point, Role
 from jouleshift.analysis.pareto import FloatArray, objectives, points_of
-from jouleshift.records import CarbonIntensity, Value
+from jouleshift.records import CarbonIntensity, Evaluation, Value
 from jouleshift.report.canvas import wants_log
 from jouleshift.report.figures import energy_unit
 from jouleshift.report.insight import Insight
+from jouleshift.report.markup import plain
 from jouleshift.report.sentences import landmarks
 from jouleshift.report.tables import hyperparameters, show_value
 from jouleshift.report.units import Unit, unit_for
@@ -50,6 +51,7 @@ def payload(
         "front": _staircase(points_of(view.comparison.front), unit.scale),
         "surfaces": found.attainment and _surfaces(found.attainment, unit.scale),
         "paths": _paths(view, found, shown, unit),
+        "layers": _layers(shown, unit),
         "figures": figures,
     }
 
@@ -96,6 +98,28 @@ def _paths(view: Digest, found: Insight, shown: Sequence[Point], unit: Unit) -> 
         ]
         for place, steps in found.paths.items()
     }
+
+
+def _layers(shown: Sequence[Point], unit: Unit, most: int = 40) -> dict[int, dict[str, Any]]:
+    """Energy by layer and cause of the front and the default, by position among the points shown."""
+    found: dict[int, dict[str, Any]] = {}
+    for index, point in enumerate(shown):
+        result = point.record.result
+        if point.role not in ("front", "default") or not isinstance(result, Evaluation):
+            continue
+        layers = result.energy.layers
+        if layers and len(found) < most:
+            causes = dict.fromkeys(cause for layer in layers.values() for cause in layer)
+            found[index] = {
+                "names": [plain(name) for name in layers],
+                "causes": {
+                    plain(cause).replace("_", " "): [
+                        _digits(layer.get(cause, 0.0) / unit.scale, 4) for layer in layers.values()
+                    ]
+                    for cause in causes
+                },
+            }
+    return found
 
 
 def _surfaces(found: Attainment, scale: float) -> dict[str, list[list[float]]]:
