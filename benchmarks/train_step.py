@@ -1,6 +1,6 @@
 """A training step of shifted networks against the same networks unshifted, in the same loop.
 
-    python benchmarks/train_step.py --models resnet20 --rounds 20 --peer ~/DeepShift/pytorch
+    python benchmarks/train_step.py --rounds 20 --peer ~/DeepShift/pytorch
 
 Forward, backward and SGD on one batch that is in memory; layers all converted, 4 bits, 8-bit activations
 (3 + 5). `--peer` names the folder `pytorch` of a checkout of DeepShift, whose own layers are then timed in
@@ -153,7 +153,7 @@ def show(name: str, times: dict[str, Times], result: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=["resnet20"])
+    parser.add_argument("--models", nargs="+", default=["resnet20", "mobilenetv2", "googlenet"])
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--side", type=int, default=32, help="pixels")

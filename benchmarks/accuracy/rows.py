@@ -70,9 +70,20 @@ def shift_norm(weight_decay: float) -> Callable[[nn.Module], Tensor]:
     return penalty
 
 
-def rows(learning_rate: float) -> list[Row]:
-    """All rows, the most telling first. `learning_rate` is the peak of float's and our one-cycle schedule."""
-    plain = {"optimizer": "SGD", "learning_rate": learning_rate, "schedule": "one-cycle"}
+@dataclass(frozen=True)
+class Rates:
+    """Peaks of the one-cycle schedules: of float and ours, of DeepShift's Q, of its PS under RAdam."""
+
+    ours: float
+    peer_q: float
+    peer_ps: float
+
+
+def rows(rates: Rates) -> list[Row]:
+    """All rows, the most telling first."""
+    plain = {"optimizer": "SGD", "learning_rate": rates.ours, "schedule": "one-cycle"}
+    peer_q = {**plain, "learning_rate": rates.peer_q}
+    peer_ps = {**plain, "optimizer": "RAdam", "learning_rate": rates.peer_ps}
     table = [Row("float", float_network, plain, Recipe())]
     for bits in (5, 4, 3, 2):
         for kind in ("Q", "PS"):
@@ -80,11 +91,7 @@ def rows(learning_rate: float) -> list[Row]:
     for kind in ("Q", "PS"):
         table.append(Row(f"ours {kind} 4, 4-bit activations", ours(kind, 4, FOUR_BITS), plain, Recipe()))
     for bits in (5, 4, 3, 2):
-        table.append(Row(f"DeepShift Q {bits}", deepshift("Q", bits), DEEPSHIFT_Q, Recipe()))
+        table.append(Row(f"DeepShift Q {bits}", deepshift("Q", bits), peer_q, Recipe()))
         penalty = Recipe(penalty=shift_norm(TrainConfig().weight_decay))
-        table.append(Row(f"DeepShift PS {bits}", deepshift("PS", bits), DEEPSHIFT_PS, penalty))
+        table.append(Row(f"DeepShift PS {bits}", deepshift("PS", bits), peer_ps, penalty))
     return table
-
-
-DEEPSHIFT_Q = {"optimizer": "SGD", "learning_rate": 0.1, "schedule": "one-cycle"}
-DEEPSHIFT_PS = {"optimizer": "RAdam", "learning_rate": 0.01, "schedule": "one-cycle"}

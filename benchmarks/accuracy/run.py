@@ -1,7 +1,7 @@
 """Train every row of the accuracy table with every seed; append each result to a CSV, skip what is there.
 
     python -m benchmarks.accuracy.run TRAIN.parquet TEST.parquet --peer DeepShift/pytorch \
-        --epochs 200 --images 50000 --test-images 10000 --batch 128 --seeds 5 --device cuda
+        --epochs 200 --images 49500 --test-images 9900 --batch 128 --rates 0.4 0.1 0.01 --device cuda
 
 is the table in full length; without the length arguments it is what docs/training.md shows. Stopped and
 started again, it goes on where it was. All rows of a seed run before the next seed, so that an early end
@@ -22,7 +22,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.accuracy.rows import Row, rows
+from benchmarks.accuracy.rows import Rates, Row, rows
 from jouleshift.config import TrainConfig
 from jouleshift.data.batches import Prepared, Resident, evaluation_batches, prepare
 from jouleshift.data.sources import load
@@ -32,7 +32,7 @@ from jouleshift.train.loop import train, validate
 RESULTS = Path(__file__).parent / "results" / "resnet20-cifar10.csv"
 WATCHED = 64
 """Validation images during training; nothing depends on them."""
-SETTINGS = ("row", "seed", "epochs", "images", "test_images", "batch", "learning_rate", "precision")
+SETTINGS = ("row", "seed", "epochs", "images", "test_images", "batch", "precision", "learning_rate")
 FIELDS = (*SETTINGS, "accuracy", "train_loss", "train_s", "device", "torch")
 
 
@@ -44,7 +44,6 @@ class Length:
     images: int
     test_images: int
     batch: int
-    learning_rate: float
     precision: str
 
 
@@ -98,6 +97,7 @@ def run(plan: Iterable[tuple[Row, int]], length: Length, data: Prepared, device:
     finished = done(out)
     for row, seed in plan:
         settings = {"row": row.name, "seed": seed, **vars(length)}
+        settings["learning_rate"] = row.optimizer["learning_rate"]
         if tuple(str(settings[name]) for name in SETTINGS) in finished:
             continue
         found = {**settings, **result(row, seed, length, data, device)}
@@ -112,12 +112,18 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("train", help="CIFAR-10's training images: a Parquet file")
     parser.add_argument("test", help="its test images")
     parser.add_argument("--peer", type=Path, help="folder pytorch of a checkout of DeepShift, for its rows")
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--images", type=int, default=3000, help="training images")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--images", type=int, default=2000, help="training images")
     parser.add_argument("--test-images", type=int, default=2000)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--learning-rate", type=float, default=0.2, help="peak of float's and our schedule")
-    parser.add_argument("--precision", choices=["float32", "bf16", "auto"], default="float32")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument(
+        "--rates",
+        nargs=3,
+        type=float,
+        default=(0.02, 0.02, 0.03),
+        help="peaks: float and ours, DeepShift's Q, PS",
+    )
+    parser.add_argument("--precision", choices=["float32", "bf16", "auto"], default="bf16")
     parser.add_argument("--seeds", type=int, default=3, help="how many")
     parser.add_argument("--rows", nargs="+", help="names of rows; default: all")
     parser.add_argument("--device", default="cpu")
@@ -135,7 +141,7 @@ def main() -> None:
             import deepshift.convert  # noqa: F401 - prints when its CUDA kernels are missing
     wanted = [
         row
-        for row in rows(options.learning_rate)
+        for row in rows(Rates(*options.rates))
         if (options.peer or not row.name.startswith("DeepShift"))
         and (not options.rows or row.name in options.rows)
     ]

@@ -17,7 +17,7 @@ from scipy.stats import t as student
 from benchmarks.accuracy.run import RESULTS
 
 DOCS = Path(__file__).parents[2] / "docs" / "training.md"
-LENGTH = ("epochs", "images", "test_images", "batch", "learning_rate", "precision")
+LENGTH = ("epochs", "images", "test_images", "batch", "precision")
 START, END = "<!-- accuracy table -->", "<!-- end of accuracy table -->"
 
 

@@ -155,7 +155,9 @@ def read() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def curve(rows: list[dict[str, str]], network: str, source: str, varied: str) -> tuple[list[int], list[float]]:
+def curve(
+    rows: list[dict[str, str]], network: str, source: str, varied: str
+) -> tuple[list[int], list[float]]:
     """Values in rising order and the mean energy of the passes, relative to that of the full network."""
     energies: dict[int, list[float]] = {}
     for row in rows:
@@ -172,7 +174,11 @@ def plot() -> None:
 
     rows = read()
     figure, axes = plt.subplots(3, 3, figsize=(11, 9), layout="constrained")
-    titles = {"depth": "shift depth (layers)", "weight_bits": "weight bits", "activation_bits": "activation bits"}
+    titles = {
+        "depth": "shift depth (layers)",
+        "weight_bits": "weight bits",
+        "activation_bits": "activation bits",
+    }
     for line, network in zip(axes, NETWORKS, strict=True):
         for axis, varied in zip(line, titles, strict=True):
             for source, mark in zip(SOURCES, "os^", strict=True):

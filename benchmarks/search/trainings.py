@@ -30,7 +30,7 @@ from jouleshift.space import build_space
 STUDY = StudyConfig(
     data="digits", model="resnet20", limit_train=700, max_budget=EPOCHS, device="cpu", threads=1
 )
-RANDOM_ROWS = 200
+RANDOM_ROWS = 150
 LAYERS = 2
 
 

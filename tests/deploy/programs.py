@@ -4,6 +4,7 @@ Multipliers are drawn so that results reach past both ends of their format, and 
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -67,7 +68,7 @@ class Builder:
         positive, negative = np.maximum(integers, 0).sum(1), np.minimum(integers, 0).sum(1)
         high = positive * highest + negative * lowest + np.maximum(bias, 0)
         low = positive * lowest + negative * highest + np.minimum(bias, 0)
-        spread = np.sqrt((integers.astype(float) ** 2).sum(1)) * max(abs(lowest), highest) / 2
+        spread = np.sqrt((integers.astype(float) ** 2).sum(1).clip(1)) * max(abs(lowest), highest) / 2
         wanted = 100.0 if fmt is None else float(p.limits(fmt)[1])
         multiplier = (wanted / spread * self.rng.uniform(0.3, 1.5, out)).astype(np.float32)
         bits = 32 if max(high.max(), -low.min()) < 1 << 31 else 64
@@ -233,6 +234,28 @@ def _sum(left: FixedPoint, right: FixedPoint, fmt: FixedPoint) -> Builder:
     return made
 
 
+def _random(seed: int) -> Builder:
+    """A layer of random formats, groups, window, padding, stride and dilation."""
+    rng = np.random.default_rng(seed)
+    groups = int(rng.choice([1, 2, 3, 6]))
+    kernel = tuple(int(n) for n in rng.integers(1, 4, 2))
+    window = p.Geometry(
+        kernel=(kernel[0], kernel[1]),
+        stride=(int(rng.integers(1, 3)), int(rng.integers(1, 3))),
+        padding=(int(rng.integers(3)), int(rng.integers(3)), int(rng.integers(3)), int(rng.integers(3))),
+        dilation=(int(rng.integers(1, 3)), int(rng.integers(1, 3))),
+        groups=groups,
+    )
+    made = Builder((6, int(rng.integers(6, 12)), int(rng.integers(6, 12))), seed)
+    first, last = (
+        FixedPoint(int(rng.integers(1, 5)), int(rng.integers(1, 5)), bool(rng.integers(2))) for _ in range(2)
+    )
+    clamp = [(None, None), (0, None), (0, 1), (-0.5, 0.75)][int(rng.integers(4))]
+    span = int(rng.integers(0, 9))
+    made.layer(made.quantise(first), last, groups * int(rng.integers(1, 4)), window, span, clamp)
+    return made
+
+
 PROGRAMS = {
     "layer u8 u8": lambda: _plain(U8, U8),
     "layer s8 s8": lambda: _plain(S8, S8),
@@ -272,5 +295,5 @@ PROGRAMS = {
     "sum s8 u8": lambda: _sum(S8, U8, S8),
     "sum other steps": lambda: _sum(FixedPoint(1, 7), FixedPoint(5, 3), S6),
     "sum s12 u8": lambda: _sum(S12, U8, S12),
-}
+} | {f"random {seed}": partial(_random, seed) for seed in range(12)}
 """By name: a function that makes a fresh builder, for its program and its images."""

@@ -124,6 +124,14 @@ def test_wide_formats_get_wide_accumulators():
     assert not any(layer.sums_fit_float32 for layer in layers)
 
 
+def test_the_papers_default_format_is_as_fine_as_its_simulation():
+    """16 + 16 bits: biases of far more than 31 bits are part of sums of 64."""
+    default = ShiftConfig()
+    for model in (shifted(Chain(), default), shifted(Everything(), default)):
+        wanted = simulated(model, images(16))
+        assert np.abs(lower(model, images(16)).run(images(16).numpy()) - wanted).max() < 1e-4
+
+
 def test_used_span_counts_not_the_nominal():
     """A layer of 5-bit weights whose values lie within seven octaves fits int8."""
     model = shifted(_Sum(), ShiftConfig(kind="Q", weight_bits=5, act_integer_bits=3, act_fraction_bits=5))

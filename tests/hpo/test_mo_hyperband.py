@@ -1,17 +1,19 @@
-"""What is particular to mo-hyperband: its rungs, its calibration, and that it finds a front."""
+"""What is particular to mo-hyperband: its rungs, its surrogate, and that it finds a front."""
 
-import itertools
+import json
 import time
 
 import moocore
 import numpy as np
 import pytest
+from scipy.optimize import check_grad
 
 from jouleshift.errors import BadInput
 from jouleshift.hpo import make_scheduler
-from jouleshift.hpo.brackets import Rungs, ladder
-from jouleshift.hpo.calibration import calibrate
+from jouleshift.hpo.brackets import ladder
 from jouleshift.hpo.encoding import Encoding
+from jouleshift.hpo.surrogate import GaussianProcess, Rows
+from jouleshift.records import Trial
 from jouleshift.space import build_space
 
 from .toy import Driver, energy, mixed_space, outcome
@@ -30,32 +32,83 @@ def test_the_ladder_ends_at_full_budget(low, high, eta, rungs):
     assert ladder(low, high, eta) == rungs
 
 
-def test_one_in_eta_moves_up_and_failures_never():
-    rungs = Rungs(2, 3)
-    rungs.finish(0, 1, failed=True)
-    rungs.finish(0, 2, failed=False)
-    assert list(rungs.openings()) == []
-    rungs.finish(0, 3, failed=False)
-    assert list(rungs.openings()) == [(0, [2, 3])]
-    rungs.promote(0, 3)
-    assert list(rungs.openings()) == []
-
-
-def test_budgets_are_shared_as_successive_halving_does():
-    trials = Driver(search()).run(60).trials[1:]
-    counts = [sum(trial.rung == rung for trial in trials) for rung in range(3)]
-    for below, above in itertools.pairwise(counts):
-        assert below // 3 - 1 <= above <= below // 3, "all but the last promotion has been taken up"
-
-
-def test_calibration_recovers_a_line_from_many_pairs():
+def test_the_gradient_of_the_surrogates_loss_is_its_derivative():
     rng = np.random.default_rng(0)
-    low = rng.random(200)
-    values = np.concatenate([low, 0.1 + 0.5 * low])[:, None]
-    rungs = np.repeat([0, 1], 200)
-    line = calibrate(2, rungs, values, [(k, 200 + k) for k in range(200)])
-    assert line.to_full(np.array([0]), np.array([[0.4]])) == pytest.approx(0.3, abs=0.01)
-    assert line.residual[0] < 0.03
+    rows = Rows(rng.random((25, 3)), rng.integers(0, 4, 25) / 3)
+    targets = np.sin(3 * rows.features[:, 0]) + rows.features[:, 1] - rows.rungs
+    surrogate = GaussianProcess([0, 1, 1])
+    squares = [
+        ((rows.features[:, None, columns] - rows.features[None][:, :, columns]) ** 2).sum(2)
+        for columns in ([0], [1, 2])
+    ]
+
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        surrogate._theta = theta
+        return surrogate._loss(rows, targets, squares)
+
+    start = surrogate._theta + 0.3
+    assert check_grad(lambda t: loss(t)[0], lambda t: loss(t)[1], start) < 1e-4
+
+
+def test_the_surrogate_is_the_conditional_of_its_own_kernel():
+    """Against the textbook formulas with a plain inverse."""
+    rng = np.random.default_rng(1)
+    rows = Rows(rng.random((30, 2)), rng.integers(0, 4, 30) / 3)
+    new = Rows(rng.random((5, 2)), np.ones(5))
+    targets = rows.features.sum(axis=1) - rows.rungs
+    surrogate = GaussianProcess([0, 1])
+    surrogate.fit(rows, targets, rng)
+    mean, sd = surrogate.predict(new)
+    inverse = np.linalg.inv(
+        surrogate._covariance(rows, rows) + (surrogate._parameters().noise + 1e-6) * np.eye(30)
+    )
+    cross = surrogate._covariance(new, rows)
+    centre, scale = targets.mean(), targets.std()
+    np.testing.assert_allclose(mean, centre + cross @ inverse @ (targets - centre), atol=1e-4)
+    variance = np.diag(surrogate._covariance(new, new) - cross @ inverse @ cross.T)
+    np.testing.assert_allclose(sd, scale * np.sqrt(variance), atol=1e-4)
+    assert np.abs(mean - (new.features.sum(axis=1) - 1)).max() < 0.1
+
+
+def test_low_rungs_tell_of_full_budget():
+    """Results at a low rung of all configurations and at full budget of a few predict the others."""
+    rng = np.random.default_rng(2)
+    features = rng.random((40, 3))
+    full = np.sin(4 * features[:, 0]) + features[:, 1] * features[:, 2]
+    surrogate = GaussianProcess([0, 1, 2])
+    rows = Rows(np.vstack([features, features[:8]]), np.repeat([0.0, 1.0], [40, 8]))
+    surrogate.fit(rows, np.concatenate([full + 0.5, full[:8]]), rng)
+    mean, _ = surrogate.predict(Rows(features[8:], np.ones(32)))
+    assert np.abs(mean - full[8:]).mean() < 0.25 * np.abs(full - full.mean()).mean()
+
+
+def test_promising_trials_are_finished_and_others_stay_at_the_bottom():
+    driver = Driver(search(seed=1)).run(60)
+    top = [trial for trial in driver.trials[1:] if trial.budget == 9]
+    started = [trial for trial in driver.trials[1:] if trial.parent is None]
+    assert 3 <= len(top) < len(started) / 2
+    finished = {json.dumps(trial.config) for trial in top}
+
+    def error_at_bottom(trials: list[Trial]) -> float:
+        return float(np.median([outcome(trial)["error"] for trial in trials]))
+
+    better = [trial for trial in started if json.dumps(trial.config) in finished]
+    assert error_at_bottom(better) < error_at_bottom([trial for trial in started if trial not in better])
+
+
+def test_running_trials_are_counted():
+    """No two of eight proposals without a result between them are the same trial, or as good as the same."""
+    scheduler = Driver(search(seed=2)).run(40).scheduler
+    parallel = [scheduler.ask() for _ in range(8)]
+    assert len({json.dumps(trial.config) for trial in parallel}) == 8
+
+
+def test_the_surrogate_sees_a_bounded_part_of_the_results_from_all_rungs():
+    scheduler = Driver(search()).run(30).scheduler
+    scheduler._told = [list(range(1000, 6000)), list(range(10, 20)), [1, 2, 3]]
+    recent = scheduler._recent()
+    assert len(recent) == 400
+    assert recent[:3] == [1, 2, 3] and recent[3:13] == list(range(10, 20)) and recent[-1] == 5999
 
 
 def test_encoded_configurations_come_back():

@@ -199,10 +199,11 @@ class _Builder:
         signs = np.where(scale < 0, -1, 1).astype(np.int8).reshape(-1, *(1,) * (weights.signs.ndim - 1))
         weights = replace(weights, signs=weights.signs * signs)
         low, high = partial_sums(step.layer, weights, self._values[source].fixed)
+        bound = np.maximum(-low, high).astype(float)
         if step.name == self._output:
-            fmt = logits_format(np.abs(scale), offset, np.maximum(-low, high).astype(float))
+            fmt = logits_format(np.abs(scale), offset, bound)
         wanted = np.ldexp(1.0, fmt.fraction_bits if fmt else 0)
-        multiplier, bias = multiplier_and_bias(np.abs(scale) * wanted, offset * wanted)
+        multiplier, bias = multiplier_and_bias(np.abs(scale) * wanted, offset * wanted, bound)
         smallest, largest = min(low + np.minimum(bias, 0)), max(high + np.maximum(bias, 0))
         output = p.Value(step.name, step.shape, fmt)
         return p.ShiftLayer(

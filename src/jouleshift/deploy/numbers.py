@@ -71,13 +71,15 @@ def _too_wide(layer: str) -> BadInput:
     return refusal(layer, "its sums may exceed 63 bits", "use fewer bits for activations or weights")
 
 
-def multiplier_and_bias(scale: FloatArray, offset: FloatArray) -> tuple[p.Float32Array, p.Int64Array]:
-    """float32 multiplier of the sum, and the bias in units of the sum.
+def multiplier_and_bias(
+    scale: FloatArray, offset: FloatArray, bound: FloatArray
+) -> tuple[p.Float32Array, p.Int64Array]:
+    """float32 multiplier of the sum, and the bias in units of the sum; `bound` is the largest sum of weights.
 
-    A channel whose batch norm has turned it off (γ ≈ 0) is its offset; the multiplier is then as small as the
-    bias allows.
+    A channel whose batch norm has turned it off (γ ≈ 0) is its offset. Its multiplier is as small as leaves
+    the bias within 2^30, or within what is large beside the channel's own sums.
     """
-    least = np.maximum(np.abs(offset) / _LARGEST_BIAS, 2.0**-60)
+    least = np.maximum(np.abs(offset) / np.maximum(_LARGEST_BIAS, 64 * bound), 2.0**-60)
     multiplier = np.maximum(scale, least).astype(np.float32)
     return multiplier, np.rint(offset / multiplier.astype(np.float64)).astype(np.int64)
 

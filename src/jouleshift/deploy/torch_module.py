@@ -138,7 +138,9 @@ class _FloatStep(_Step):
     def forward(self, *values: Tensor) -> Tensor:
         node = self.node
         assert isinstance(node, p.FloatLayer)
-        return _clamped(_weighted(*values, self.weight, self.bias, node.geometry), node.lowest, node.highest)
+        (source,) = values
+        result = _weighted(source, self.weight, self.bias, node.geometry)
+        return _clamped(result, node.lowest, node.highest)
 
 
 _STEPS: dict[type[p.Node], Callable[..., _Step]] = {p.ShiftLayer: _ShiftStep, p.FloatLayer: _FloatStep}

@@ -2,9 +2,8 @@
 
 ConfigSpace keeps each hyperparameter as one number (0 … 1 for numbers, an index for choices, NaN where
 inactive). Building its `Configuration` objects costs a third of a millisecond each, so candidates stay
-arrays of these numbers, "vectors", until one is chosen. `features` turns vectors into what a tree can
-split: choices one-hot, since their order means nothing, and inactive as −1, outside the range of the
-active.
+arrays of these numbers, "vectors", until one is chosen. `features` turns vectors into what distances make
+sense in: choices one-hot, since their order means nothing, and inactive in the middle of the range.
 """
 
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from jouleshift.records import Value
 
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
+    from ConfigSpace.hyperparameters import Hyperparameter
 
 Vectors = NDArray[np.float64]
 """(n, d): n configurations of d hyperparameters in ConfigSpace's own coding."""
@@ -84,23 +84,27 @@ class Encoding:
             for row in zip(*columns, strict=True)
         ]
 
-    def features(self, vectors: Vectors) -> NDArray[np.float32]:
-        """(n, f): numbers and two-way choices as they are, other choices one-hot, inactive −1."""
-        columns = []
+    @property
+    def groups(self) -> list[int]:
+        """For each feature the number of the hyperparameter it comes from, constants not counted."""
+        varying = [hp for hp in self._hyperparameters if not isinstance(hp, Constant)]
+        return [k for k, hp in enumerate(varying) for _ in range(_width(hp))] or [0]
+
+    def features(self, vectors: Vectors) -> NDArray[np.float64]:
+        """(n, f): numbers and two-way choices as they are, other choices one-hot, inactive ½."""
+        columns: list[NDArray[np.float64]] = []
         for i, hp in enumerate(self._hyperparameters):
             column = vectors[:, i]
             if isinstance(hp, Constant):
                 continue
-            if isinstance(hp, CategoricalHyperparameter) and hp.size > 2:
+            if _width(hp) > 1:
                 hot = (column[:, None] == np.arange(hp.size)).astype(float)
-                columns += list(np.where(np.isnan(column)[:, None], -1.0, hot).T)
+                columns += list(np.where(np.isnan(column)[:, None], 0.5, hot).T)
+            elif isinstance(hp, OrdinalHyperparameter):
+                columns.append(np.where(np.isnan(column), 0.5, column / max(1, hp.size - 1)))
             else:
-                columns.append(np.where(np.isnan(column), -1.0, column))
-        return (
-            np.column_stack(columns).astype(np.float32)
-            if columns
-            else np.zeros((len(vectors), 1), np.float32)
-        )
+                columns.append(np.where(np.isnan(column), 0.5, column))
+        return np.column_stack(columns) if columns else np.zeros((len(vectors), 1))
 
     def vector(self, config: Mapping[str, Value]) -> NDArray[np.float64]:
         return np.array(Configuration(self.space, values=dict(config)).get_array())
@@ -128,3 +132,8 @@ class Encoding:
                         vectors[row, column] = np.nan
                         changed = True
         return vectors
+
+
+def _width(hp: "Hyperparameter") -> int:
+    """How many features a hyperparameter becomes."""
+    return hp.size if isinstance(hp, CategoricalHyperparameter) and hp.size > 2 else 1

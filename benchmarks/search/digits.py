@@ -1,0 +1,97 @@
+"""The problem `digits`: the recorded trainings (`trainings.py`) as a function of any configuration.
+
+A forest on the recorded configurations predicts the validation error at the rungs 1, 3, 9 and 27; a training
+that diverged counts as guessing from there on. Energy needs no surrogate, it is computed exactly. How far the
+forest can be trusted is what this prints, by cross-validation in ten parts:
+
+    python -m benchmarks.search.digits
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.model_selection import KFold
+
+from benchmarks.search.table import DEPTH, EPOCHS, Row, read
+from jouleshift.hpo.encoding import Encoding
+from jouleshift.records import Value
+from jouleshift.space import build_space
+
+Array = NDArray[np.float64]
+
+TABLE = Path(__file__).parent / "results" / "digits.csv"
+RUNGS = (1, 3, 9, 27)
+CHANCE = 0.9
+REFERENCE_J = 4e-6
+"""Upper bound of the energy in the hypervolume; the float network takes 3.9 µJ."""
+
+
+def curves(rows: list[Row]) -> Array:
+    """(n, 4) errors at the rungs."""
+    full = [(*row.errors, *[CHANCE] * (EPOCHS - len(row.errors))) for row in rows]
+    return np.array(full)[:, [rung - 1 for rung in RUNGS]]
+
+
+def forest() -> ExtraTreesRegressor:
+    return ExtraTreesRegressor(200, min_samples_leaf=1, max_features=0.7, random_state=0)
+
+
+@cache
+def _fitted() -> tuple[Encoding, ExtraTreesRegressor]:
+    rows = read(TABLE)
+    encoding = Encoding(build_space(DEPTH))
+    features = encoding.features(np.stack([encoding.vector(row.config) for row in rows]))
+    return encoding, forest().fit(features, curves(rows))
+
+
+@cache
+def _energy() -> Callable[[Mapping[str, Value]], float]:
+    import torch
+
+    from jouleshift import conversion, models
+    from jouleshift.energy.foreknown import ForeknownEnergy
+    from jouleshift.energy.hardware import load_profile
+    from jouleshift.energy.workload import trace
+
+    model = models.create("resnet20", num_classes=10, in_channels=1)
+    workload = trace(model, torch.zeros(1, 1, 8, 8))
+    return ForeknownEnergy(workload, conversion.depths(model), load_profile("asic-45nm"))
+
+
+def energy(config: Mapping[str, Value]) -> float:
+    """Share of `REFERENCE_J`."""
+    return _energy()(config) / REFERENCE_J
+
+
+def evaluate(config: Mapping[str, Value], budget: int, seed: int) -> dict[str, float]:
+    encoding, model = _fitted()
+    predicted = model.predict(encoding.features(encoding.vector(config)[None]))[0]
+    return {"error": float(np.interp(budget, RUNGS, predicted)), "energy_j": energy(config)}
+
+
+def main() -> None:
+    rows = read(TABLE)
+    encoding = Encoding(build_space(DEPTH))
+    features = encoding.features(np.stack([encoding.vector(row.config) for row in rows]))
+    errors = curves(rows)
+    predicted = np.empty_like(errors)
+    for train, test in KFold(10, shuffle=True, random_state=0).split(features):
+        predicted[test] = forest().fit(features[train], errors[train]).predict(features[test])
+    print(f"{len(rows)} trainings, {sum(row.failed for row in rows)} of them diverged")
+    for k, rung in enumerate(RUNGS):
+        off = np.abs(predicted[:, k] - errors[:, k])
+        rank = spearmanr(predicted[:, k], errors[:, k]).statistic
+        explained = 1 - np.mean(off**2) / errors[:, k].var()
+        print(
+            f"epoch {rung}: mean absolute error {off.mean():.3f}, median {np.median(off):.3f}, "
+            f"R² {explained:.2f}, rank correlation {rank:.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""The contract of executors: every integer of every program equals the oracle's. One suite for all."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from jouleshift import models
+from jouleshift.config import ShiftConfig
+from jouleshift.conversion import convert
+from jouleshift.data import sources
+from jouleshift.data.batches import evaluation_batches, prepare, training_batches
+from jouleshift.deploy import program as p
+from jouleshift.deploy.lower import lower
+from jouleshift.deploy.runtime import Run, load
+from jouleshift.errors import BadInput
+from tests.deploy import networks
+from tests.deploy.programs import PROGRAMS, S8, SAME, U8, Builder
+
+EXECUTORS: dict[str, Callable[[p.IntegerProgram], Run]] = {
+    "onnxruntime": lambda program: load(program, "onnxruntime", threads=1),
+    "openvino": lambda program: load(program, "openvino", threads=1),
+    "torch": lambda program: load(program, "torch"),
+}
+"""Whatever runs a program, by name. An executor that joins adds a line here."""
+
+WIDE = {"layer 16 bits, wide sums"}
+"""Programs that ONNX runtimes rightly refuse."""
+REFUSED = {"onnxruntime": WIDE, "openvino": WIDE}
+
+every_executor = pytest.mark.parametrize("executor", EXECUTORS)
+
+
+def upto(program: p.IntegerProgram, index: int) -> p.IntegerProgram:
+    """The program that ends with one of its nodes, so that the executor has to show its value."""
+    nodes = program.nodes[: index + 1]
+    return replace(program, nodes=nodes, output_name=nodes[-1].output.name)
+
+
+@cache
+def expected(name: str) -> tuple[p.IntegerProgram, np.ndarray, np.ndarray]:
+    made = PROGRAMS[name]()
+    program, images = made.program(), made.images()
+    return program, images, program.run(images)
+
+
+@every_executor
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_equals_the_oracle(executor, name):
+    program, images, logits = expected(name)
+    if name in REFUSED.get(executor, ()):
+        with pytest.raises(BadInput, match="layer v1: sums of 16-bit activations"):
+            EXECUTORS[executor](program)
+        return
+    run = EXECUTORS[executor](program)
+    result = run(images)
+    assert result.dtype == np.float32
+    np.testing.assert_array_equal(result, logits)
+    np.testing.assert_array_equal(run(images[:1]), logits[:1])
+
+
+@every_executor
+@pytest.mark.parametrize("name", ["chain relu6", "chain linear", "residual", "residual, 16 bits", "joined"])
+def test_every_value_on_the_way_equals_the_oracle(executor, name):
+    program, images, _ = expected(name)
+    for index in range(len(program.nodes)):
+        part = upto(program, index)
+        run = EXECUTORS[executor](part)
+        np.testing.assert_array_equal(run(images), part.run(images), err_msg=part.output_name)
+
+
+@pytest.mark.parametrize("name", [n for n in PROGRAMS if n.startswith("layer") and "float" not in n])
+def test_results_reach_past_both_ends_of_their_format(name):
+    program, _, logits = expected(name)
+    node = program.nodes[-1]
+    assert isinstance(node, p.ShiftLayer)
+    step = node.output.fixed.step
+    assert logits.min() == node.lowest * step
+    assert logits.max() == node.highest * step or name == "layer odd window"
+
+
+@every_executor
+def test_a_million_values_near_half_steps(executor):
+    """Two roundings instead of one are wrong about once in a million: more than that many sums, the oracle
+    in float64 (exact below 2^53)."""
+    made = Builder((32, 32, 32), 3)
+    made.layer(made.quantise(U8), S8, 64, SAME)
+    program, images = made.program(), made.images(32)
+    layer = program.nodes[-1]
+    assert isinstance(layer, p.ShiftLayer)
+    pixels = torch.from_numpy(np.clip(np.rint(images * 32), 0, 255)).double()
+    weight, bias = (torch.from_numpy(x).double() for x in (layer.weights.integers, layer.bias))
+    sums = torch.nn.functional.conv2d(pixels, weight, bias, padding=1).numpy()
+    scaled = sums.astype(np.float32) * layer.multiplier.reshape(-1, 1, 1)
+    wanted = np.clip(np.rint(scaled), -128, 127).astype(np.float32) / 32
+    assert wanted.size > 2_000_000
+    assert np.count_nonzero(EXECUTORS[executor](program)(images) != wanted) == 0
+
+
+@every_executor
+@pytest.mark.parametrize(
+    "config",
+    [
+        ShiftConfig(kind="PS", weight_bits=4, act_integer_bits=3, act_fraction_bits=5),
+        ShiftConfig(kind="Q", weight_bits=5, act_integer_bits=4, act_fraction_bits=4),
+        ShiftConfig(kind="PS", weight_bits=3, act_integer_bits=5, act_fraction_bits=7),
+    ],
+    ids=("PS 4 bits, 8", "Q 5 bits, 8", "PS 3 bits, 12"),
+)
+def test_a_network_with_everything_equals_the_oracle(executor, config):
+    program = lower(networks.shifted(networks.Everything(), config), networks.images(16))
+    images = networks.images(8, seed=5).numpy()
+    np.testing.assert_array_equal(EXECUTORS[executor](program)(images), program.run(images))
+
+
+@every_executor
+@pytest.mark.parametrize("depth", [1, 2])
+def test_float_layers_between_shift_layers_are_close(executor, depth):
+    """float32 sums differ by their order, and so, once in a while, does what is rounded from them."""
+    config = ShiftConfig(weight_bits=4, act_integer_bits=3, act_fraction_bits=5, depth=depth)
+    program = lower(networks.shifted(networks.Everything(), config), networks.images(16))
+    assert program.all(p.FloatLayer)
+    images = networks.images(32, seed=5).numpy()
+    off = np.abs(EXECUTORS[executor](program)(images) - program.run(images))
+    assert np.median(off) < 1e-5
+    assert off.max() < 0.2
+
+
+@cache
+def trained(name: str, kind: str, bits: int, fraction_bits: int) -> tuple[p.IntegerProgram, np.ndarray]:
+    """A converted network whose norms have seen digits, and 64 images of the test split."""
+    splits = sources.load("digits", seed=0)
+    data = prepare(splits)
+    torch.manual_seed(0)
+    config = ShiftConfig(kind=kind, weight_bits=bits, act_integer_bits=3, act_fraction_bits=fraction_bits)
+    model = convert(models.create(name, 10, in_channels=1), config).train()
+    batches = list(training_batches(data.train, 64, None, seed=0, epoch=0))[:4]
+    with torch.no_grad():
+        for images, _ in batches:
+            model(images)
+    program = lower(model.eval(), batches[0][0])
+    test, _ = next(evaluation_batches(data.test))
+    return program, test[:64].contiguous().numpy()
+
+
+@pytest.mark.parametrize(
+    "name, oracle_images",
+    [
+        ("tiny", 16),
+        pytest.param("resnet20", 16, marks=pytest.mark.slow),
+        pytest.param("mobilenetv2", 4, marks=pytest.mark.slow),
+        pytest.param("googlenet", 1, marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.parametrize("kind, bits, fraction_bits", [("PS", 4, 5), ("Q", 3, 3), ("PS", 5, 5), ("PS", 3, 9)])
+def test_networks_on_digits_equal_the_oracle(name, oracle_images, kind, bits, fraction_bits):
+    program, images = trained(name, kind, bits, fraction_bits)
+    logits = {executor: make(program)(images) for executor, make in EXECUTORS.items()}
+    np.testing.assert_array_equal(logits["torch"][:oracle_images], program.run(images[:oracle_images]))
+    for result in logits.values():
+        np.testing.assert_array_equal(result, logits["torch"])

@@ -1,0 +1,193 @@
+"""From a run to files that ship: export, measure, convert; the deployed network as an objective."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from safetensors.numpy import load_file, save_file
+
+import jouleshift as js
+from jouleshift import cli, store
+from jouleshift.config import StudyConfig
+from jouleshift.deploy.artefact import check_path
+from jouleshift.deploy.deployed import Deployed
+from jouleshift.deploy.measured import Conditions
+from jouleshift.deploy.runtime import load
+from jouleshift.errors import BadInput
+from jouleshift.evaluate import Evaluator
+from jouleshift.exporting import export_run
+from jouleshift.measuring import measure_model
+from jouleshift.records import Evaluation
+from tests.deploy.networks import Everything, images, shifted
+
+EIGHT_BITS = {"activation_integer_bits": 3, "activation_fraction_bits": 5, "weight_bits": 4}
+QUICKLY = Conditions("auto", batch=8, threads=1, power_w=15.0, windows=2, window_s=0.05)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """One trained network of 8-bit activations."""
+    out = tmp_path_factory.mktemp("search") / "run"
+    settings = {"model": "tiny", "trials": 1, "min_budget": 9, "max_budget": 9}
+    js.search("digits", **settings, space=EIGHT_BITS, power_w=20.0, out=out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def onnx_file(run, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    export_run(run, out=path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.pt2", "model.safetensors"])
+def test_exported_files_give_the_oracle_s_logits(run, tmp_path, name):
+    exported = export_run(run, "max-accuracy", out=tmp_path / name)
+    assert {path.name for path in tmp_path.iterdir()} == {name, "model.check.safetensors", "model.md"}
+    kept = load_file(check_path(tmp_path / name))
+    assert kept["images"].shape == (16, 1, 8, 8)
+    np.testing.assert_array_equal(load(tmp_path / name)(kept["images"]), kept["logits"])
+    assert exported.accuracy > 0.85
+    assert abs(exported.accuracy - exported.simulated_accuracy) <= 0.02
+    assert exported.weight_bytes <= exported.float_bytes * 4 / 32 + 8
+
+
+@pytest.mark.skipif(shutil.which("make") is None or shutil.which("cc") is None, reason="no C compiler")
+def test_exported_c_builds_and_checks_itself(run, tmp_path):
+    exported = export_run(run, out=tmp_path / "digits.c")
+    assert {"digits.c", "digits.h"} <= {path.name for path in exported.files}
+    done = subprocess.run(["make", "check"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_without_a_path_files_go_into_the_run(run):
+    exported = export_run(run, form="safetensors")
+    assert exported.files[0] == run / "export" / "trial-1" / "network.safetensors"
+    assert all(path.is_file() for path in (*exported.files, exported.card))
+
+
+def test_a_lost_checkpoint_costs_time_only(run, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    shutil.rmtree(copy / store.CHECKPOINTS)
+    again, first = (export_run(path, out=tmp_path / path.parent.name / "m.onnx") for path in (copy, run))
+    assert again.files[0].read_bytes() == first.files[0].read_bytes()
+
+
+def test_the_card_tells_grams_accuracy_and_how_to_check(run, onnx_file):
+    text = onnx_file.with_suffix(".md").read_text(encoding="utf-8")
+    head = yaml.safe_load(text.split("---")[1])
+    spent = store.read_run(run).env["search_energy"][0]
+    assert spent["kind"] == "estimated" and "20 W stated" in spent["origin"]
+    grams = spent["energy_j"] / 3.6e6 * 475
+    assert head["co2_eq_emissions"]["emissions"] == pytest.approx(grams, rel=0.02)
+    metrics = head["model-index"][0]["results"][0]["metrics"]
+    assert {metric["name"].rsplit(", ", 1)[1] for metric in metrics} == {
+        "as integers",
+        "in training's simulation",
+    }
+    assert "jouleshift measure model.onnx" in text
+    assert "modelled, hardware profile asic-45nm" in text and "weight_bits | 4" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"form": "tflite"}, "format 'tflite': give one of onnx"),
+        ({"out": Path("model.tflite")}, "the suffix says the form"),
+        ({"out": Path("model.onnx"), "form": "c"}, "not the suffix of format 'c'"),
+        ({"wish": "kne"}, "did you mean 'knee'"),
+        ({"wish": "7"}, "trial 7"),
+        ({"region": "Atlantis"}, "Atlantis"),
+    ],
+)
+def test_wrong_wishes_are_refused_before_anything_is_written(run, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput, match=message):
+        export_run(run, **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_export_from_python_follows_the_suffix(tmp_path):
+    model, batch = shifted(Everything()), images(64)
+    with pytest.raises(BadInput, match="suffix"):
+        js.export(model, tmp_path / "model.bin", batch)
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match="cannot write"):
+        js.export(model, tmp_path / "file" / "model.onnx", batch)
+    js.export(model, tmp_path / "model.onnx", batch)
+    wanted = js.lower(model, batch).run(batch.numpy())
+    np.testing.assert_array_equal(load(tmp_path / "model.onnx", "onnxruntime")(batch.numpy()), wanted)
+
+
+def test_measuring_checks_first_and_says_how_it_knows(onnx_file):
+    (row,) = measure_model(str(onnx_file), QUICKLY)
+    assert row.check == "bit match: 8 of 8 images"
+    assert row.runtime in ("openvino", "onnxruntime")
+    assert row.energy.kind == "estimated" and "15 W stated" in row.energy.origin
+    assert row.latency is not None and 0 < row.latency.median_s < 1
+
+
+def test_a_file_that_computes_something_else_is_refused(onnx_file, tmp_path):
+    shutil.copy(onnx_file, tmp_path)
+    kept = load_file(check_path(onnx_file))
+    save_file(kept | {"logits": kept["logits"] + 1}, tmp_path / "model.check.safetensors")
+    with pytest.raises(BadInput, match="0 of 8 images"):
+        measure_model(str(tmp_path / "model.onnx"), QUICKLY)
+
+
+def test_files_without_a_check_or_with_a_broken_one_are_refused(onnx_file, tmp_path):
+    shutil.copy(onnx_file, tmp_path)
+    path = tmp_path / "model.onnx"
+    with pytest.raises(BadInput, match=r"no model\.check\.safetensors"):
+        measure_model(str(path), QUICKLY)
+    check_path(path).write_bytes(b"not a tensor")
+    with pytest.raises(BadInput, match="broken"):
+        measure_model(str(path), QUICKLY)
+    save_file({"images": np.zeros(3, np.float32), "logits": np.zeros(3, np.float32)}, check_path(path))
+    with pytest.raises(BadInput, match="does not hold images"):
+        measure_model(str(path), QUICKLY)
+    for name, message in (("nothing.onnx", "no file"), (str(tmp_path), "takes"), ("resnet2", "unknown model")):
+        with pytest.raises(BadInput, match=message):
+            measure_model(name, QUICKLY)
+
+
+def test_a_network_by_name_is_measured_and_priced():
+    measured, *priced = measure_model("tiny", QUICKLY)
+    assert measured.runtime == "torch" and measured.energy.source == "deployed"
+    floats, integers, shifts = (row.energy.energy_j for row in priced)
+    assert floats > integers > shifts > 0
+    assert {row.energy.source for row in priced} == {"modelled"}
+
+
+def test_a_search_by_deployed_energy_judges_the_deployed_network(run, tmp_path):
+    """Error and energy are those of the integers; the reading says how it is known."""
+    config = store.read_run(run).config | {"energy": "deployed", "power_w": 15.0}
+    evaluator = Evaluator(StudyConfig(**config), run / store.CHECKPOINTS)
+    trial = store.read_run(run).trials[0].trial
+    result = evaluator(trial)
+    assert isinstance(result, Evaluation)
+    assert result.energy.source == "deployed" and result.energy.kind == "estimated"
+    assert result.energy.energy_j and "no-sensor" in result.energy.flags
+    model, _ = evaluator.trained(trial)
+    assert result.error == Deployed.of(model, evaluator.data).error(evaluator.data.val)
+
+
+def command(*arguments: object) -> None:
+    cli.app([str(a) for a in arguments], exit_on_error=False, print_error=False, result_action="return_value")
+
+
+def test_the_commands(run, onnx_file, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    command("export", run, "--pick", "1", "--format", "onnx", "--out", tmp_path / "shipped")
+    shown = capsys.readouterr().out
+    assert "accuracy" in shown and str(tmp_path / "shipped" / "network.onnx") in shown
+    command("measure", onnx_file, "--runtime", "torch", "--batch", 4, "--windows", 2, "--threads", 1)
+    shown = capsys.readouterr().out
+    assert "bit match: 4 of 4 images" in shown and "estimated: time × 50 W assumed" in shown
+    command("convert", "resnet20", "--depth", 2, "--weight-bits", 3)
+    shown = capsys.readouterr().out
+    assert "2 of 20 layers" in shown and "depth is 2" in shown and "PS, 3 bits" in shown
