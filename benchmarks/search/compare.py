@@ -42,11 +42,13 @@ def main() -> None:
             for method, counted, spent in (
                 (RANDOM, "continued", epochs),
                 (BASELINE, "continued", epochs),
+                (BASELINE, "continued", 540),
                 (BASELINE, "retrained", 1080),
                 (BASELINE, "continued", 1080),
             ):
                 theirs = runs[problem, method, counted, spent]
-                print(f"  ours at {epochs}, {method} at {spent} ({counted}): {paired(ours, theirs)}")
+                if theirs:
+                    print(f"  ours at {epochs}, {method} at {spent} ({counted}): {paired(ours, theirs)}")
 
 
 if __name__ == "__main__":

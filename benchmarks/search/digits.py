@@ -27,8 +27,9 @@ Array = NDArray[np.float64]
 TABLE = Path(__file__).parent / "results" / "digits.csv"
 RUNGS = (1, 3, 9, 27)
 CHANCE = 0.9
-REFERENCE_J = 4e-6
-"""Upper bound of the energy in the hypervolume; the float network takes 3.9 µJ."""
+REFERENCE_J = 1e-5
+"""Upper bound of the energy in the hypervolume: a third of the float network's 29.4 µJ, three times what the
+default configuration takes."""
 
 
 def curves(rows: list[Row]) -> Array:
@@ -38,7 +39,7 @@ def curves(rows: list[Row]) -> Array:
 
 
 def forest() -> ExtraTreesRegressor:
-    return ExtraTreesRegressor(200, min_samples_leaf=1, max_features=0.7, random_state=0)
+    return ExtraTreesRegressor(100, min_samples_leaf=1, max_features=0.7, random_state=0)
 
 
 @cache
@@ -70,7 +71,8 @@ def energy(config: Mapping[str, Value]) -> float:
 
 def evaluate(config: Mapping[str, Value], budget: int, seed: int) -> dict[str, float]:
     encoding, model = _fitted()
-    predicted = model.predict(encoding.features(encoding.vector(config)[None]))[0]
+    features = encoding.features(encoding.vector(config)[None]).astype(np.float32)
+    predicted = np.mean([tree.tree_.predict(features) for tree in model.estimators_], axis=0).ravel()
     return {"error": float(np.interp(budget, RUNGS, predicted)), "energy_j": energy(config)}
 
 

@@ -8,6 +8,7 @@ Kandasamy et al. (2017).
 
 - `branin-currin` (2 numbers), `park` (4): both objectives have to be learned.
 - `hartmann-cost` (6): Hartmann's function against a known cost.
+- `digits` (11, mixed): a surrogate of real trainings (`digits.py`), energy known.
 - `table1` (11, mixed): shaped like the paper's Table 1. Error has learning curves whose speed and end
   depend on optimizer, learning rate and precision, and noise; energy is known.
 """
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from ConfigSpace import ConfigurationSpace, Float
 
+from benchmarks.search import digits
 from jouleshift.records import Value
 from jouleshift.space import build_space
 
@@ -199,6 +201,14 @@ PROBLEMS = {
             (0.5, 0.8),
             table1,
             {"energy_j": _energy},
+        ),
+        Benchmark(
+            "digits",
+            lambda: build_space(digits.DEPTH),
+            ("error", "energy_j"),
+            (0.5, 1.0),
+            digits.evaluate,
+            {"energy_j": digits.energy},
         ),
     )
 }
