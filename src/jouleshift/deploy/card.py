@@ -148,9 +148,14 @@ def _check(files: Sequence[Path]) -> str:
     if any(path.suffix == ".c" for path in files):
         commands.append("make check")
     text = "\n".join(commands)
+    openvino = (
+        "\n\nOpenVINO adds roundings of its own when it reads the ONNX file; through "
+        "`jouleshift.deploy.runtime.load(file, \"openvino\")` it is exact."
+    )
+    warning = openvino if any(path.suffix == ".onnx" for path in files) else ""
     return (
         f"## Files\n\n{names}. Every executor gives the same integers; to check that these still do, on "
-        f"images kept beside the model:\n\n```\n{text}\n```"
+        f"images kept beside the model:\n\n```\n{text}\n```{warning}"
     )
 
 
