@@ -150,7 +150,7 @@ def _check(files: Sequence[Path]) -> str:
     text = "\n".join(commands)
     openvino = (
         "\n\nOpenVINO adds roundings of its own when it reads the ONNX file; through "
-        "`jouleshift.deploy.runtime.load(file, \"openvino\")` it is exact."
+        '`jouleshift.deploy.runtime.load(file, "openvino")` it is exact.'
     )
     warning = openvino if any(path.suffix == ".onnx" for path in files) else ""
     return (
