@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from jouleshift import cost, store
+from jouleshift.analysis.spent import search_cost
 from jouleshift.errors import BadInput
 from jouleshift.records import Run
 
@@ -33,13 +34,14 @@ def test_each_time_is_an_entry(run):
     assert first["kind"] == "estimated" and "100 W stated" in first["origin"]
     assert first["energy_j"] == pytest.approx(100 * first["duration_s"], abs=0.1)
     total = sum(entry["energy_j"] for entry in read.env["search_energy"])
-    assert cost.energy_of(read) == pytest.approx(total)
+    known = search_cost([read])
+    assert known is not None and known.energy_j == pytest.approx(total)
 
 
 def test_a_part_without_a_value_leaves_the_whole_without(run):
     holed = Run(run, {}, {"search_energy": [{"energy_j": 1.0}, {"energy_j": None}]}, ())
-    assert cost.energy_of(holed) is None
-    assert cost.energy_of(Run(run, {}, {}, ())) is None
+    assert search_cost([holed]) is None
+    assert search_cost([Run(run, {}, {}, ())]) is None
 
 
 def test_where_nothing_began_nothing_is_written(tmp_path):

@@ -44,13 +44,6 @@ def _entry(cost: Spent) -> dict[str, object]:
     }
 
 
-def energy_of(run: Run) -> float | None:
-    """Joules of all times that a search ran; None where one of them is not known."""
-    entries = run.env.get("search_energy") or [{}]
-    values = [entry.get("energy_j") for entry in entries]
-    return None if any(value is None for value in values) else float(sum(values))
-
-
 def duration_of(run: Run) -> float:
     """Seconds that the search ran, all times together; the time in trials where that was not kept."""
     entries = run.env.get("search_energy")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from jouleshift import environment, store
 from jouleshift.analysis.pick import pick
+from jouleshift.analysis.spent import search_cost
 from jouleshift.config import StudyConfig
-from jouleshift.cost import energy_of
 from jouleshift.deploy.artefact import FORMS, export, form_of
-from jouleshift.deploy.card import Card, sizes, write_card
+from jouleshift.deploy.card import Card, write_card
 from jouleshift.deploy.deployed import Deployed, calibration_images
 from jouleshift.energy.carbon import intensity
 from jouleshift.errors import BadInput
@@ -64,7 +64,7 @@ def export_run(
     card = _card(read, record, evaluator, accuracy, region)
     card_path = path.with_suffix(".md")
     write_card(card, program, files, card_path)
-    stored, floats = sizes(program)
+    stored, floats = program.weight_bytes, 4 * program.n_weights
     simulated = record.result.accuracy
     return Exported(record, files, card_path, simulated, accuracy, stored, floats, program.notes)
 
@@ -87,6 +87,7 @@ def _card(run: Run, record: TrialRecord, evaluator: Evaluator, accuracy: float, 
     assert isinstance(record.result, Evaluation)
     study, data = evaluator.study, evaluator.data
     images = f"{len(data.val)} validation images"
+    cost = search_cost([run])
     versions = {name: version for name, version in environment.versions().items() if version}
     return Card(
         name=f"{study.model} of trial {record.trial.id}",
@@ -104,5 +105,5 @@ def _card(run: Run, record: TrialRecord, evaluator: Evaluator, accuracy: float, 
         intensity=intensity(region or study.region),
         configuration={**record.trial.config, "epochs": record.trial.budget, "seed": record.trial.seed},
         versions=versions,
-        search_j=energy_of(run),
+        search_j=cost and cost.energy_j,
     )

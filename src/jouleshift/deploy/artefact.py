@@ -10,8 +10,10 @@ a few images and their logits by the oracle, with which `jouleshift measure` che
 """
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from torch import Tensor, nn
@@ -31,19 +33,22 @@ def export(
     """Write a network with shift layers, or its program, in the form of the path's suffix.
 
     `example_input` (N, C, H, W) are real images as the network is trained on: 64 of them decide number
-    formats (see `lower`), 16 are kept for checking. Returns the files written. Raises `BadInput` for an
+    formats (see `lower`), 16 are kept for checking. Returns the files written; a refusal leaves none. Raises
+    `BadInput` for an
     unknown suffix, a network that cannot be done exactly, or a folder that cannot be written.
     """
     target = Path(path)
     form = form_of(target)
     program = model if isinstance(model, p.IntegerProgram) else lower(model, example_input)
     images = example_input[:CHECK_IMAGES].detach().cpu().numpy().astype(np.float32)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        written = _WRITERS[form](program, target, images)
-        return (*written, _write_check(program, target, images))
-    except OSError as error:
-        raise BadInput(f"cannot write {target}: {error.strerror or error}") from None
+    with TemporaryDirectory(prefix="jouleshift-") as folder:
+        draft = Path(folder) / target.name
+        written = (*_WRITERS[form](program, draft, images), _write_check(program, draft, images))
+        try:
+            shutil.copytree(folder, target.parent, dirs_exist_ok=True)
+        except (OSError, shutil.Error) as error:
+            raise BadInput(f"cannot write {target}: {getattr(error, 'strerror', None) or error}") from None
+    return tuple(target.parent / path.name for path in written)
 
 
 def form_of(path: Path) -> str:

@@ -12,7 +12,6 @@ from typing import Any
 import yaml
 
 from jouleshift.deploy import program as p
-from jouleshift.quant.packing import packed_size
 from jouleshift.records import CarbonIntensity, EnergyReading
 
 
@@ -35,14 +34,6 @@ class Card:
     versions: Mapping[str, str]
     search_j: float | None = None
     notes: Sequence[str] = field(default=())
-
-
-def sizes(program: p.IntegerProgram) -> tuple[int, int]:
-    """Bytes of the weights as stored, and as float32."""
-    shift, plain = program.all(p.ShiftLayer), program.all(p.FloatLayer)
-    floats = sum(layer.weight.size for layer in plain)
-    packed = sum(packed_size(layer.weights.signs.size, layer.weights.weight_bits) for layer in shift)
-    return packed + 4 * floats, 4 * (sum(layer.weights.signs.size for layer in shift) + floats)
 
 
 def write_card(card: Card, program: p.IntegerProgram, files: Sequence[Path], path: Path) -> None:
@@ -113,7 +104,7 @@ def _input(card: Card) -> str:
 
 
 def _results(card: Card, program: p.IntegerProgram) -> str:
-    stored, floats = sizes(program)
+    stored, floats = program.weight_bytes, 4 * program.n_weights
     rows = [(f"accuracy, {where}", f"{100 * value:.2f} %") for where, value in card.accuracy.items()]
     rows += [("weights", f"{stored:,} bytes ({100 * stored / floats:.1f} % of float32)")]
     for reading in card.energy:

@@ -11,6 +11,7 @@ from functools import singledispatch
 import numpy as np
 
 from jouleshift.deploy import program as p
+from jouleshift.deploy.bounds import partial_sums
 from jouleshift.errors import BadInput
 
 _LARGEST_VALUE = 1 << 28
@@ -169,16 +170,9 @@ def _(node: p.ShiftLayer, sources: list[p.Value]) -> p.Shape:
 
 
 def _bounds(node: p.ShiftLayer, source: p.Value) -> tuple[int, int]:
-    """The smallest and largest partial sum, in Python's integers, which know no overflow."""
-    lowest, highest = p.limits(source.fixed)
-    integers = node.weights.integers.reshape(len(node.bias), -1)
-    magnitudes = integers.astype(np.float64)
-    _require(bool(np.abs(magnitudes).sum(1).max() < 2.0**62), f"{node.output.name} overflows")
-    positive = np.maximum(integers, 0).sum(1).astype(object)
-    negative = np.minimum(integers, 0).sum(1).astype(object)
-    bias = node.bias.astype(object)
-    high = positive * highest + negative * min(lowest, 0) + np.maximum(bias, 0)
-    low = positive * min(lowest, 0) + negative * highest + np.minimum(bias, 0)
+    magnitudes = np.abs(node.weights.integers.reshape(len(node.bias), -1).astype(np.float64))
+    _require(bool(magnitudes.sum(1).max() < 2.0**62), f"{node.output.name} overflows")
+    low, high = partial_sums(node.weights.integers, source.fixed, node.bias)
     return int(low.min()), int(high.max())
 
 

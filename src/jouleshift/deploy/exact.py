@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jouleshift.deploy import program as p
+from jouleshift.deploy.bounds import partial_sums
 from jouleshift.errors import BadInput
 from jouleshift.quant.fixed_point import FixedPoint
 
@@ -30,12 +31,8 @@ class Part:
 
     def reach(self, fmt: FixedPoint) -> NDArray[np.float64]:
         """The largest magnitude of a partial sum of each channel, whatever the image."""
-        lowest, highest = p.limits(fmt)
-        by_channel = self.integers.reshape(len(self.bias), -1).astype(np.float64)
-        positive, negative = np.maximum(by_channel, 0).sum(1), np.minimum(by_channel, 0).sum(1)
-        high = positive * highest + negative * lowest + np.maximum(self.bias, 0)
-        low = positive * lowest + negative * highest + np.minimum(self.bias, 0)
-        return np.maximum(high, -low)
+        low, high = partial_sums(self.integers, fmt, self.bias)
+        return np.maximum(high, -low).astype(np.float64)
 
     def fits(self, fmt: FixedPoint) -> bool:
         return bool(self.reach(fmt).max() <= LARGEST_WHOLE)

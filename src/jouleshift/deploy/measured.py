@@ -5,7 +5,6 @@ figures of all. So each is measured in a fresh process that imports nothing but 
 protocol (`energy.meter`) runs there too. The process gets a path and numbers and gives numbers back.
 """
 
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -74,21 +73,16 @@ def run_alone(path: Path, images: Float32Array, conditions: Conditions) -> Ran:
 
     Raises `BadInput` where the file cannot be run.
     """
-    return _alone(_run, path, images, conditions)
-
-
-def _alone(task: Callable[..., Ran], *arguments: object) -> Ran:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
-            return pool.submit(task, *arguments).result()
+            return pool.submit(_run, path, images, conditions).result()
         except BrokenProcessPool:
-            raise BadInput(f"the runtime's process died while running {arguments[0]}") from None
+            raise BadInput(f"the runtime's process died while running {path}") from None
 
 
 def _run(path: Path, images: Float32Array, conditions: Conditions) -> Ran:
     from jouleshift.deploy.runtime import choose, load
 
-    os.environ.setdefault("OMP_NUM_THREADS", str(conditions.threads))
     runtime = choose(path, conditions.runtime)
     run = load(path, runtime, conditions.threads)
     return observe(runtime, lambda: run(images), len(images), conditions)

@@ -15,9 +15,10 @@ weights and the input's limits, and choose accumulators of 32 or 64 bits.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from jouleshift.deploy import bounds
 from jouleshift.deploy import program as p
+from jouleshift.deploy.bounds import IntegerArray
 from jouleshift.deploy.fold import FloatArray
 from jouleshift.deploy.graph import refusal
 from jouleshift.errors import BadInput
@@ -27,9 +28,6 @@ from jouleshift.quant.fixed_point import FixedPoint
 _FLOAT32_INTEGERS = 1 << 24
 _LARGEST_BIAS = 1 << 30
 _LARGEST_SPAN = 40
-
-IntegerArray = NDArray[np.object_]
-"""Python integers, which know no overflow."""
 
 
 def shift_weights(layer: ShiftLayer) -> tuple[p.ShiftWeights, p.Int64Array]:
@@ -49,14 +47,10 @@ def shift_weights(layer: ShiftLayer) -> tuple[p.ShiftWeights, p.Int64Array]:
 
 
 def partial_sums(layer: str, weights: p.ShiftWeights, fmt: FixedPoint) -> tuple[IntegerArray, IntegerArray]:
-    """The smallest and largest partial sum of each channel, whatever the image and the order."""
+    """`bounds.partial_sums` of a layer. Raises `BadInput` where its weights alone are too wide."""
     if weights.span > _LARGEST_SPAN:
         raise _too_wide(layer)
-    lowest, highest = p.limits(fmt)
-    integers = weights.integers.reshape(len(weights.signs), -1)
-    positive = np.maximum(integers, 0).sum(1).astype(object)
-    negative = np.minimum(integers, 0).sum(1).astype(object)
-    return positive * min(lowest, 0) + negative * highest, positive * highest + negative * lowest
+    return bounds.partial_sums(weights.integers, fmt)
 
 
 def accumulator_bits(layer: str, smallest: int, largest: int) -> int:

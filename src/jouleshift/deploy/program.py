@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jouleshift.quant.fixed_point import FixedPoint
+from jouleshift.quant.packing import packed_size
 
 Int8Array = NDArray[np.int8]
 Int64Array = NDArray[np.int64]
@@ -263,6 +264,20 @@ class IntegerProgram:
     def all(self, kind: type[AnyNode]) -> list[AnyNode]:
         """The nodes of one kind, in order."""
         return [node for node in self.nodes if isinstance(node, kind)]
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the weights as stored: shift weights packed, those of unconverted layers as float32."""
+        packed = sum(
+            packed_size(layer.weights.signs.size, layer.weights.weight_bits) for layer in self.all(ShiftLayer)
+        )
+        return packed + sum(layer.weight.nbytes for layer in self.all(FloatLayer))
+
+    @property
+    def n_weights(self) -> int:
+        return sum(layer.weights.signs.size for layer in self.all(ShiftLayer)) + sum(
+            layer.weight.size for layer in self.all(FloatLayer)
+        )
 
     @property
     def all_integer(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 from jouleshift.analysis.digest import Digest
 from jouleshift.analysis.importance import RunImportance
 from jouleshift.analysis.pareto import full_budget
+from jouleshift.analysis.spent import search_cost
 from jouleshift.records import CarbonIntensity
 from jouleshift.report import charts
 from jouleshift.report.figures import energy_unit
@@ -199,24 +200,15 @@ def _progress(view: Digest, found: Insight, figures: Figures) -> Markup | None:
 
 
 def _cost(view: Digest, intensity: CarbonIntensity) -> Markup:
-    """What the search itself took.
-
-    Its energy is shown where env.json has `search_energy`, a list with `energy_j`, `kind` and `origin` of
-    each time that the search was run or continued.
-    """
+    """What the search itself took."""
     spent = sum(p.record.duration_s or 0.0 for p in view.points)
     epochs = sum(result.trained_epochs for result in view.results)
     facts: dict[str, Any] = {"trials ended": str(len(view.points) - len(view.of("running")))}
     facts |= {"epochs trained": str(epochs), "time in trials": duration(spent)}
-    read = [entry for run in view.runs for entry in run.env.get("search_energy") or [{}]]
-    known = [entry for entry in read if isinstance(entry.get("energy_j"), int | float)]
-    if len(known) == len(read):
-        energy_j = sum(float(e["energy_j"]) for e in known)
-        how = "; ".join(
-            dict.fromkeys(f"{e.get('kind', 'unknown')}: {e.get('origin', 'unknown')}" for e in known)
-        )
-        facts["energy of the search"] = f"{quantity(energy_j, 'J')} ({how})"
-        facts["emissions of the search"] = f"{quantity(intensity.emissions_g(energy_j), 'g')} CO₂eq"
+    cost = search_cost(view.runs)
+    if cost is not None:
+        facts["energy of the search"] = f"{quantity(cost.energy_j, 'J')} ({cost.how})"
+        facts["emissions of the search"] = f"{quantity(intensity.emissions_g(cost.energy_j), 'g')} CO₂eq"
     else:
         facts["energy of the search"] = "not measured on this machine"
     return _panel("cost", "What the search took", "Training while searching, apart from the inference above.",

@@ -16,7 +16,6 @@ from jouleshift.deploy.c import nodes
 from jouleshift.deploy.c.kernels import rendered
 from jouleshift.deploy.c.layout import Layout, lay_out
 from jouleshift.deploy.c.piece import Context, Piece, elements, storage, value_bytes
-from jouleshift.quant.packing import packed_size
 
 _FILES = Path(__file__).parent / "files"
 _LONGEST_NAME = 40
@@ -63,7 +62,7 @@ def _write(
     header, source = folder / f"{name}.h", folder / f"{name}.c"
     header.write_text(_header(program, name, layout))
     source.write_text(_source(program, name, pieces, layout))
-    written = Written(name, header, source, *_table_bytes(program), *_sizes(layout))
+    written = Written(name, header, source, program.weight_bytes, _constant_bytes(program), *_sizes(layout))
     for template in ("main.c", "Makefile", "README.md"):
         text = (_FILES / template).read_text()
         (folder / template).write_text(_filled(text, _facts(program, written)))
@@ -89,12 +88,10 @@ def _sizes(layout: Layout) -> tuple[int, int, int]:
     return layout.arena_bytes, layout.live_bytes, layout.sum_bytes
 
 
-def _table_bytes(program: p.IntegerProgram) -> tuple[int, int]:
-    """Bytes of weights, and of biases and multipliers."""
+def _constant_bytes(program: p.IntegerProgram) -> int:
+    """Bytes of biases and multipliers."""
     shift, plain = program.all(p.ShiftLayer), program.all(p.FloatLayer)
-    weights = sum(packed_size(layer.weights.signs.size, layer.weights.weight_bits) for layer in shift)
-    others = sum(len(layer.bias) * (4 + layer.accumulator_bits // 8) for layer in shift)
-    return weights + sum(layer.weight.nbytes for layer in plain), others + sum(
+    return sum(len(layer.bias) * (4 + layer.accumulator_bits // 8) for layer in shift) + sum(
         layer.bias.nbytes for layer in plain
     )
 

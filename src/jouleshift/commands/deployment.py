@@ -1,0 +1,105 @@
+"""What to do with networks: export, measure, convert."""
+
+import os
+from pathlib import Path
+
+from jouleshift.commands.settings import ShiftSettings
+from jouleshift.config import ShiftConfig
+
+
+def export(
+    run: Path,
+    *,
+    pick: str = "knee",
+    format: str | None = None,
+    out: Path | None = None,
+    region: str | None = None,
+) -> None:
+    """Write a point of a run's front as integers to ship: ONNX, C, torch.export or safetensors, and a card.
+
+    Parameters
+    ----------
+    run
+        run directory
+    pick
+        knee, max-accuracy, min-energy, a bound such as "accuracy>=0.95", or a trial's number
+    format
+        onnx, c, torch or safetensors; the suffix of --out says it too
+    out
+        file (model.onnx, model.c, model.pt2, model.safetensors) or folder; by default RUN/export/trial-N
+    region
+        where the energy is drawn, for the card; by default the run's
+    """
+    from rich.console import Console
+
+    from jouleshift.exporting import export_run
+    from jouleshift.shown import exported_in_words
+
+    exported = export_run(run, pick, form=format, out=out, region=region)
+    console = Console()
+    for line in exported_in_words(exported):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def measure(
+    model: str,
+    *,
+    runtime: str = "auto",
+    batch: int = 64,
+    threads: int | None = None,
+    power_w: float | None = None,
+    windows: int = 5,
+    region: str = "world",
+) -> None:
+    """Energy and latency of an exported model, or of a network by name, on this machine.
+
+    Parameters
+    ----------
+    model
+        model.onnx, model.pt2 or model.safetensors, as export wrote it; or the name of a network
+    runtime
+        onnxruntime, openvino or torch; auto takes the fastest that is installed
+    batch
+        images at a time
+    threads
+        CPU threads; by default one a core
+    power_w
+        watts of this machine at work, where no sensor tells; energy is then time × power, an estimate
+    windows
+        windows of the energy measurement
+    region
+        where the energy is drawn: an ISO country code, US-CA, 'world', or grams per kWh such as 120g
+    """
+    from rich.console import Console
+
+    from jouleshift.deploy.measured import Conditions
+    from jouleshift.energy.carbon import intensity
+    from jouleshift.measuring import measure_model
+    from jouleshift.shown import measured_table
+
+    where = intensity(region)
+    conditions = Conditions(runtime, batch, threads or os.cpu_count() or 1, power_w, windows)
+    Console().print(measured_table(measure_model(model, conditions), where))
+
+
+def convert(model: str, *, classes: int = 10, channels: int = 3, settings: ShiftSettings = None) -> None:
+    """Convert a network to shift layers and list what was converted, what not, and why.
+
+    Parameters
+    ----------
+    model
+        name of a network, or package.module:function that builds one
+    classes
+        number of classes
+    channels
+        channels of the images
+    """
+    from rich.console import Console
+
+    from jouleshift.conversion import convert as convert_network
+    from jouleshift.conversion import plan
+    from jouleshift.models import create
+    from jouleshift.shown import conversion_table
+
+    network, config = create(model, classes, channels), settings or ShiftConfig()
+    Console().print(conversion_table(model, network, plan(network, config), convert_network(network, config)))

@@ -1,0 +1,136 @@
+"""What to do with runs: verify, report, compare, and set the paper's numbers beside ours."""
+
+from pathlib import Path
+
+from jouleshift.commands.front import show_run
+from jouleshift.commands.settings import Settings
+
+
+def verify(run: Path, *, seeds: int = 2, workers: int | None = None) -> None:
+    """Train a run's front again with fresh seeds and judge it on the test split; the same command continues.
+
+    Parameters
+    ----------
+    run
+        run directory
+    seeds
+        fresh seeds for each configuration of the front and for the default one
+    workers
+        trainings at a time; by default as in the search
+    """
+    from rich.console import Console
+
+    from jouleshift import store
+    from jouleshift.analysis.verification import verification_of
+    from jouleshift.progress import SearchDisplay
+    from jouleshift.report.verified import verified_table
+    from jouleshift.verify import verify as run_verification
+
+    console = Console()
+    with SearchDisplay(console) as display:
+        page = run_verification(run, seeds=seeds, workers=workers, watcher=display)
+    read = store.read_run(run)
+    if (found := verification_of([read])) is not None:
+        console.print(verified_table(found))
+    show_run(read, read.config["region"], console)
+    console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
+
+
+def report(
+    runs: list[Path],
+    /,
+    *,
+    region: str | None = None,
+    out: Path | None = None,
+    also: list[str] | None = None,
+    series: Path | None = None,
+) -> None:
+    """Write report.html, front.png, trials.csv and front.csv of one or several runs.
+
+    Parameters
+    ----------
+    runs
+        run directories; several of different seeds are shown together
+    region
+        where the energy is drawn: an ISO country code, US-CA, 'world', or grams per kWh such as 120g
+    out
+        folder for the files; by default the first run's
+    also
+        formats of other tools to write into each run: parquet, deepcave, smac3 or optuna
+    series
+        CSV of carbon intensities (time, g_per_kwh): says when a search as long as the first run would have
+        emitted least
+    """
+    from jouleshift.api import report as write
+
+    print(write(runs, region=region, out=out, also=also or ()))
+    if series is not None:
+        from jouleshift import store
+        from jouleshift.cost import greenest_start
+
+        print(greenest_start(store.read_run(runs[0]), series))
+
+
+def compare(first: Path, second: Path, /, *, out: Path | None = None, region: str | None = None) -> None:
+    """Fronts and hypervolumes of two runs side by side: a table, compare.csv and compare.png.
+
+    Parameters
+    ----------
+    first
+        run directory
+    second
+        run directory whose energies come from the same source
+    out
+        folder for the files; by default FIRST-vs-SECOND beside the first run
+    region
+        where the energy is drawn, for emissions; by default the first run's
+    """
+    from rich.console import Console
+
+    from jouleshift import store
+    from jouleshift.energy.carbon import intensity
+    from jouleshift.report.comparison import comparison_table, side_by_side, write_comparison
+
+    runs = [store.read_run(path) for path in (first, second)]
+    sides = side_by_side(runs)
+    target = out or first.parent / f"{first.name}-vs-{second.name}"
+    write_comparison(sides, intensity(region or runs[0].config.get("region", "world")), target)
+    Console().print(comparison_table(sides))
+    print(target / "compare.png")
+
+
+def paper(
+    experiment: str | None = None,
+    *,
+    scale: float = 1.0,
+    seeds: int = 3,
+    cifar10: str = "cifar10",
+    caltech101: str = "caltech101",
+    settings: Settings = None,
+) -> None:
+    """A figure or table of the paper with our numbers beside its own; without a name, the list of them.
+
+    Parameters
+    ----------
+    experiment
+        figure-1a … figure-1f, figure-2 … figure-5, table-1 … table-7, figure-1 for its six panels, or all
+    scale
+        1 is the full study; less takes fewer epochs, images and trials, never below three rungs
+    seeds
+        searches of each study, seeds counted from 0
+    cifar10
+        where CIFAR-10 is, if not to be downloaded: for instance "folder/cifar10-*.parquet"
+    caltech101
+        where Caltech101 is
+    """
+    from rich.console import Console
+
+    from jouleshift.paper.command import list_experiments, run_experiments
+
+    own = {} if settings is None else settings.given()
+    out = Path(own.pop("out", "runs/paper"))
+    if experiment is None:
+        Console().print(list_experiments(out, seeds))
+        return
+    own |= {"cifar10": cifar10, "caltech101": caltech101}
+    run_experiments(Console(), experiment, scale=scale, seeds=seeds, out=out, own=own)
