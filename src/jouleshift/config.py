@@ -141,7 +141,7 @@ class StudyConfig(_Config):
     region: Annotated[
         str, Field(description="where the energy is drawn, for emissions: ISO code or 'world'")
     ] = "world"
-    scheduler: Annotated[str, Field(description="proposes configurations and budgets")] = "parego-hyperband"
+    scheduler: Annotated[str, Field(description="proposes configurations and budgets")] = "mo-hyperband"
     workers: Annotated[int, Field(ge=1, description="trials trained at a time")] = 1
     threads: Annotated[
         int | None, Field(ge=1, description="CPU threads a worker; default: cores / workers")
