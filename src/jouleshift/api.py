@@ -22,9 +22,11 @@ import yaml
 from jouleshift import environment, store
 from jouleshift.config import StudyConfig, load_yaml
 from jouleshift.errors import BadInput, Bug
+from jouleshift.fidelity import Fidelity
 from jouleshift.foreknowledge import known_objectives, refuse_unknowable
 from jouleshift.hpo.study import Progress, run_study
 from jouleshift.objectives import Goal
+from jouleshift.priors import PAPER, load_priors
 from jouleshift.records import Evaluation, Run, Trial, TrialRecord
 
 BUILT_IN_DATA = ("digits", "cifar10", "caltech101")
@@ -98,6 +100,8 @@ def resolve(config: StudyConfig) -> StudyConfig:
     if config.data not in BUILT_IN_DATA:
         path = Path(config.data).expanduser()
         decided["data"], name = str(path.resolve()), path.resolve().stem
+    if config.prior is not None and config.prior != PAPER:
+        decided["prior"] = str(Path(config.prior).expanduser().resolve())
     decided["out"] = (
         Path("runs", f"{name}-{config.model.replace(':', '.')}") if config.out is None else config.out
     )
@@ -109,6 +113,10 @@ def resolve(config: StudyConfig) -> StudyConfig:
     refuse_unknowable(StudyConfig.layered(config.given(), decided))
     decided["threads"] = config.threads or max(1, (os.cpu_count() or 1) // config.workers)
     return StudyConfig.layered(config.given(), decided)
+
+
+def fidelity_of(study: StudyConfig) -> Fidelity:
+    return Fidelity.named(study.fidelity, study.min_budget, study.max_budget)
 
 
 def _automatic_source() -> str:
@@ -157,9 +165,10 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
             on_epoch=watcher.epoch,
         )
         with counted(out, study.power_w), workers:
+            space = build_space(workers.facts["max_depth"], study.space)
             scheduler = make_scheduler(
                 study.scheduler,
-                build_space(workers.facts["max_depth"], study.space),
+                space,
                 objectives=study.objectives,
                 constraints=Goal.of(study.model_dump()).limits,
                 min_budget=study.min_budget,
@@ -167,6 +176,9 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
                 eta=study.eta,
                 seed=study.seed,
                 known=known_objectives(study, workers.foreknown),
+                priors=load_priors(study.prior, space),
+                acquisition=study.acquisition,
+                cost=fidelity_of(study).cost,
             )
             notes = _write_head(study, out, workers.facts, torn_bytes=journal.torn_bytes)
             finished = sum(record.result is not None for record in journal.records)
@@ -229,6 +241,7 @@ class _CheckpointKeeper:
     def __init__(self, folder: Path, study: StudyConfig) -> None:
         self._folder = folder
         self._full_budget = study.max_budget
+        self._continues = fidelity_of(study).continues
         self._goal = Goal.of(study.model_dump())
         self._front: tuple[TrialRecord, ...] = ()
 
@@ -237,6 +250,8 @@ class _CheckpointKeeper:
 
         if record.trial.parent is not None:
             self._drop(record.trial.parent)
+        if record.trial.budget < self._full_budget and not self._continues:
+            self._drop(record.trial.id)
         if record.trial.budget < self._full_budget or not isinstance(record.result, Evaluation):
             return
         candidates = (*self._front, record)
