@@ -2,8 +2,9 @@
 
 A file names them: CSV with a column for each hyperparameter (`front.csv` of another run will do; other
 columns are ignored), or YAML with a list of mappings. `paper` is the published fronts (Tables 2 to 7),
-without their default configurations. They come from other networks, data or spaces, so each is fitted to the space:
-numbers outside their range go to its nearer end, and what is missing or has another name takes the default.
+without their default configurations. They come from other networks, data or spaces, so each is fitted to the
+space: numbers outside their range go to its nearer end, and what is missing or has another name takes the
+default.
 """
 
 import csv
