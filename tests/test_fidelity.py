@@ -1,7 +1,7 @@
 """Budgets as settings of a training."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jouleshift.config import StudyConfig
@@ -15,6 +15,7 @@ NAMES = ("epochs", "train_fraction", "weight_bits", "epochs+train_fraction", "ep
          "train_fraction+weight_bits", "epochs+train_fraction+weight_bits")  # fmt: skip
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.sampled_from(NAMES), st.integers(1, 100), st.integers(0, 100))
 def test_full_budget_is_the_same_training_and_no_other_costs_more(name, low, more):
     fidelity = Fidelity.named(name, low, low + more)

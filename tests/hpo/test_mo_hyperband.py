@@ -97,6 +97,24 @@ def test_promising_trials_are_finished_and_others_stay_at_the_bottom():
     assert error_at_bottom(better) < error_at_bottom([trial for trial in started if trial not in better])
 
 
+def test_the_cheapest_network_at_chance_level_is_not_finished():
+    """Few bits cost least and leave the error at 0.9: an extreme of the front, worth nothing."""
+
+    def result(trial):
+        values = outcome(trial)
+        return {**values, "error": 0.9} if trial.config["weight_bits"] <= 3 else values
+
+    scheduler = search(seed=5)
+    trials = []
+    for _ in range(60):
+        trials.append(scheduler.ask())
+        scheduler.tell(trials[-1], result(trials[-1]))
+    begun = [trial for trial in trials if trial.parent is None and trial.config["weight_bits"] <= 3]
+    finished = [trial for trial in trials[1:] if trial.budget == 9]
+    assert begun and finished
+    assert not [trial for trial in finished if trial.config["weight_bits"] <= 3]
+
+
 def test_running_trials_are_counted():
     """No two of eight proposals without a result between them are the same trial, or as good as the same."""
     scheduler = Driver(search(seed=2)).run(40).scheduler
