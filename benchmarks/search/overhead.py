@@ -6,8 +6,8 @@
 A scheduler on the paper's space is told so many results of the analytic problem table1, then its next
 proposals are timed one by one, each told before the next is asked for. Up to `--searched` trials are the
 scheduler's own; those beyond are random configurations at the lowest budget, put into its state through the
-same calls, because 50,000 proposals of its own would take an hour. `exact` energy is priced for ResNet20 as in a
-search (`energy.foreknown`); `toy` energy costs nothing, and leaves the scheduler's own time.
+same calls, because 50,000 proposals of its own would take an hour. `exact` energy is priced for ResNet20 as
+in a search (`energy.foreknown`); `toy` energy costs nothing, and leaves the scheduler's own time.
 """
 
 import argparse
