@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,10 @@ import yaml
 from jouleshift import environment, store
 from jouleshift.config import StudyConfig, load_yaml
 from jouleshift.errors import BadInput, Bug
+from jouleshift.foreknowledge import known_objectives, refuse_unknowable
 from jouleshift.hpo.study import Progress, run_study
-from jouleshift.records import Evaluation, Run, Trial, TrialRecord, Value
+from jouleshift.objectives import Goal
+from jouleshift.records import Evaluation, Run, Trial, TrialRecord
 
 BUILT_IN_DATA = ("digits", "cifar10", "caltech101")
 
@@ -104,6 +106,7 @@ def resolve(config: StudyConfig) -> StudyConfig:
         from jouleshift.energy.codecarbon import country_of
 
         country_of(config.region)
+    refuse_unknowable(StudyConfig.layered(config.given(), decided))
     decided["threads"] = config.threads or max(1, (os.cpu_count() or 1) // config.workers)
     return StudyConfig.layered(config.given(), decided)
 
@@ -157,17 +160,18 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
             scheduler = make_scheduler(
                 study.scheduler,
                 build_space(workers.facts["max_depth"], study.space),
-                objectives=("error", "energy_j"),
+                objectives=study.objectives,
+                constraints=Goal.of(study.model_dump()).limits,
                 min_budget=study.min_budget,
                 max_budget=study.max_budget,
                 eta=study.eta,
                 seed=study.seed,
-                known=_known(study, workers.foreknown),
+                known=known_objectives(study, workers.foreknown),
             )
             notes = _write_head(study, out, workers.facts, torn_bytes=journal.torn_bytes)
             finished = sum(record.result is not None for record in journal.records)
             watcher.started(study, finished, notes)
-            keeper = _CheckpointKeeper(out / store.CHECKPOINTS, study.max_budget)
+            keeper = _CheckpointKeeper(out / store.CHECKPOINTS, study)
             for record in journal.records:
                 keeper(record)
             live = LiveReport(intensity(study.region))
@@ -177,19 +181,6 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
                 live.update(lambda: store.read_run(out))
 
             run_study(scheduler, workers, journal, study.trials, watcher.progress, tidy)
-
-
-def _known(
-    study: StudyConfig, foreknown: Mapping[str, Any]
-) -> dict[str, Callable[[Mapping[str, Value]], float]]:
-    """The objectives that need no training: modelled energy."""
-    if study.energy != "modelled":
-        return {}
-    from jouleshift.energy.foreknown import ForeknownEnergy, restore
-    from jouleshift.energy.hardware import load_profile
-
-    workload = restore(foreknown["workload"])
-    return {"energy_j": ForeknownEnergy(workload, foreknown["depths"], load_profile(study.profile))}
 
 
 @contextmanager
@@ -235,9 +226,10 @@ def _write_head(study: StudyConfig, out: Path, facts: Mapping[str, Any], *, torn
 class _CheckpointKeeper:
     """Drops checkpoints that no promotion and no front point needs any more, one finished trial a call."""
 
-    def __init__(self, folder: Path, full_budget: int) -> None:
+    def __init__(self, folder: Path, study: StudyConfig) -> None:
         self._folder = folder
-        self._full_budget = full_budget
+        self._full_budget = study.max_budget
+        self._goal = Goal.of(study.model_dump())
         self._front: tuple[TrialRecord, ...] = ()
 
     def __call__(self, record: TrialRecord) -> None:
@@ -248,7 +240,7 @@ class _CheckpointKeeper:
         if record.trial.budget < self._full_budget or not isinstance(record.result, Evaluation):
             return
         candidates = (*self._front, record)
-        self._front = front_of(candidates)
+        self._front = front_of(candidates, self._goal)
         kept = {member.trial.id for member in self._front}
         for candidate in candidates:
             if candidate.trial.id not in kept:
