@@ -22,6 +22,7 @@ import yaml
 from jouleshift import environment, store
 from jouleshift.config import StudyConfig, load_yaml
 from jouleshift.errors import BadInput, Bug
+from jouleshift.hpo.executor import Work
 from jouleshift.hpo.study import Progress, run_study
 from jouleshift.records import Evaluation, Run, Trial, TrialRecord, Value
 
@@ -32,6 +33,7 @@ class Watcher(Protocol):
     """Whoever shows a search to a person."""
 
     def started(self, config: StudyConfig, finished: int, notes: list[str]) -> None: ...
+    def note(self, text: str) -> None: ...
     def epoch(self, trial: Trial, epoch: Mapping[str, Any]) -> None: ...
     def progress(self, progress: Progress) -> None: ...
 
@@ -40,6 +42,7 @@ class Silent:
     """Shows nothing."""
 
     def started(self, config: StudyConfig, finished: int, notes: list[str]) -> None: ...
+    def note(self, text: str) -> None: ...
     def epoch(self, trial: Trial, epoch: Mapping[str, Any]) -> None: ...
     def progress(self, progress: Progress) -> None: ...
 
@@ -104,7 +107,8 @@ def resolve(config: StudyConfig) -> StudyConfig:
         from jouleshift.energy.codecarbon import country_of
 
         country_of(config.region)
-    decided["threads"] = config.threads or max(1, (os.cpu_count() or 1) // config.workers)
+    if isinstance(config.workers, int):
+        decided["threads"] = config.threads or max(1, (os.cpu_count() or 1) // config.workers)
     return StudyConfig.layered(config.given(), decided)
 
 
@@ -140,20 +144,14 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
     from jouleshift.cost import counted
     from jouleshift.energy.carbon import intensity
     from jouleshift.hpo import make_scheduler
-    from jouleshift.hpo.executors import Workers
+    from jouleshift.hpo.executors import make_workers
     from jouleshift.report.live import LiveReport
     from jouleshift.space import build_space
 
     with _opened(study, out) as journal:
-        workers = Workers(
-            {"study": study.model_dump(mode="json"), "checkpoints": str(out / store.CHECKPOINTS)},
-            count=study.workers,
-            log=out / store.LOG,
-            timeout_s=study.trial_timeout_s,
-            memory_mb=study.trial_memory_mb,
-            on_epoch=watcher.epoch,
-        )
-        with counted(out, study.power_w), workers:
+        work = work_of(study, out, {"checkpoints": str((out / store.CHECKPOINTS).resolve())})
+        pool = make_workers(study.workers, work, watcher.epoch, watcher.note)
+        with counted(out, study.power_w), pool as workers:
             scheduler = make_scheduler(
                 study.scheduler,
                 build_space(workers.facts["max_depth"], study.space),
@@ -177,6 +175,16 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
                 live.update(lambda: store.read_run(out))
 
             run_study(scheduler, workers, journal, study.trials, watcher.progress, tidy)
+
+
+def work_of(study: StudyConfig, run: Path, setup: Mapping[str, Any]) -> Work:
+    """What the workers of a run are told: its study, and what `setup` adds."""
+    return Work(
+        setup={"study": study.model_dump(mode="json"), **setup},
+        log=(run / store.LOG).resolve(),
+        timeout_s=study.trial_timeout_s,
+        memory_mb=study.trial_memory_mb,
+    )
 
 
 def _known(

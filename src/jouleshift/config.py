@@ -142,7 +142,13 @@ class StudyConfig(_Config):
         str, Field(description="where the energy is drawn, for emissions: ISO code or 'world'")
     ] = "world"
     scheduler: Annotated[str, Field(description="proposes configurations and budgets")] = "parego-hyperband"
-    workers: Annotated[int, Field(ge=1, description="trials trained at a time")] = 1
+    workers: Annotated[
+        int | str,
+        Field(
+            description="trials trained at a time on this machine, the address of a Dask scheduler "
+            "(tcp://host:8786), or a YAML file that describes a cluster"
+        ),
+    ] = 1
     threads: Annotated[
         int | None, Field(ge=1, description="CPU threads a worker; default: cores / workers")
     ] = None
@@ -164,6 +170,19 @@ class StudyConfig(_Config):
             return yaml.safe_load(value) if isinstance(value, str) else value
         except yaml.YAMLError:
             return value
+
+    @field_validator("workers")
+    @classmethod
+    def _workers_somewhere(cls, value: int | str) -> int | str:
+        if isinstance(value, str) and value.isdecimal():
+            value = int(value)
+        if isinstance(value, str):
+            known = "://" in value or value.endswith((".yaml", ".yml"))
+        else:
+            known = value >= 1
+        if not known:
+            raise ValueError("expected a number from 1 on, tcp://host:port, or a cluster's YAML file")
+        return value
 
     @classmethod
     def layered(cls, *layers: Mapping[str, Any]) -> Self:

@@ -36,9 +36,12 @@ class SearchDisplay:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
+    def note(self, text: str) -> None:
+        self._console.print(f"note: {escape(text)}", soft_wrap=True, highlight=False)
+
     def started(self, config: StudyConfig, finished: int, notes: list[str]) -> None:
         for note in notes:
-            self._console.print(f"note: {escape(note)}", soft_wrap=True)
+            self.note(note)
         done = (
             f"continuing, {finished} of {config.trials} trials done"
             if finished

@@ -5,22 +5,23 @@ import psutil
 import pytest
 
 from jouleshift.errors import BadInput
-from jouleshift.hpo.executors import Workers
+from jouleshift.hpo.executor import Work
+from jouleshift.hpo.local import LocalWorkers
 from jouleshift.records import Evaluation, Failure, Trial
 
 COMMAND = (sys.executable, "-m", "tests.hpo.toy_worker")
 
 
-def workers(tmp_path, setup=None, **options) -> Workers:
-    options = {"count": 1, **options}
-    return Workers(setup or {}, log=tmp_path / "run.log", command=COMMAND, **options)
+def workers(tmp_path, setup=None, count=1, on_epoch=lambda trial, epoch: None, **limits) -> LocalWorkers:
+    work = Work(setup or {}, tmp_path / "run.log", **limits)
+    return LocalWorkers(work, count, on_epoch, COMMAND)
 
 
 def trial(number: int, do: str = "answer") -> Trial:
     return Trial(number, {"do": do}, 1, 0)
 
 
-def run(pool: Workers, *trials: Trial) -> dict[int, Evaluation | Failure]:
+def run(pool: LocalWorkers, *trials: Trial) -> dict[int, Evaluation | Failure]:
     results = {}
     waiting = list(trials)
     while len(results) < len(trials):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jouleshift.errors import BadInput
-from jouleshift.hpo.executors import Executor
+from jouleshift.hpo.executor import Executor
 from jouleshift.hpo.scheduler import Scheduler
 from jouleshift.records import Evaluation, Failure, Outcome, Trial, TrialRecord
 from jouleshift.store import Asked, Event, Finished, Journal
@@ -80,14 +80,16 @@ def run_study(
                 trial = proposed
                 journal.append(Asked(trial))
                 asked += 1
+            elif not running:
+                return
             else:
                 break
             executor.submit(trial)
             running += 1
             on_progress(Progress(trial, None, finished, trials))
-        if not running:
-            break
         done = executor.wait()
+        if done is None:
+            continue
         running -= 1
         duration_s = round(done.duration_s, 3)
         journal.append(Finished(done.trial.id, done.result, duration_s))
