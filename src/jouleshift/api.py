@@ -49,10 +49,11 @@ class Silent:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """A finished search: the run as read from its directory, and its report."""
+    """A finished search: the run as read from its directory, its report, and why it ended early, if so."""
 
     run: Run
     report: Path
+    ended_early: str | None = None
 
     @property
     def front(self) -> tuple[TrialRecord, ...]:
@@ -82,8 +83,9 @@ def search(
     assert study.out is not None
     if fresh:
         store.set_aside(study.out)
-    _run(study, study.out, watcher or Silent())
-    return SearchResult(store.read_run(study.out), report([study.out], region=study.region, also=["smac3"]))
+    ended_early = _run(study, study.out, watcher or Silent())
+    page = report([study.out], region=study.region, also=["smac3"])
+    return SearchResult(store.read_run(study.out), page, ended_early)
 
 
 def resolve(config: StudyConfig) -> StudyConfig:
@@ -107,6 +109,11 @@ def resolve(config: StudyConfig) -> StudyConfig:
         from jouleshift.energy.codecarbon import country_of
 
         country_of(config.region)
+    if config.measure_on and (isinstance(config.workers, int) or decided["energy"] == "modelled"):
+        raise BadInput(
+            f"measure_on {config.measure_on}: needs the workers of a Dask cluster, and --energy deployed or "
+            "simulated (modelled energy is computed, not measured)"
+        )
     if isinstance(config.workers, int):
         decided["threads"] = config.threads or max(1, (os.cpu_count() or 1) // config.workers)
     return StudyConfig.layered(config.given(), decided)
@@ -140,18 +147,20 @@ def report(
     return write_report(read, where, out)
 
 
-def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
+def _run(study: StudyConfig, out: Path, watcher: Watcher) -> str | None:
+    """Run or continue the study; the reason where it ends before it has all its trials."""
     from jouleshift.cost import counted
     from jouleshift.energy.carbon import intensity
     from jouleshift.hpo import make_scheduler
     from jouleshift.hpo.executors import make_workers
+    from jouleshift.hpo.stopping import rules_of
     from jouleshift.report.live import LiveReport
     from jouleshift.space import build_space
 
     with _opened(study, out) as journal:
         work = work_of(study, out, {"checkpoints": str((out / store.CHECKPOINTS).resolve())})
         pool = make_workers(study.workers, work, watcher.epoch, watcher.note)
-        with counted(out, study.power_w), pool as workers:
+        with counted(out, study.power_w) as spent, pool as workers:
             scheduler = make_scheduler(
                 study.scheduler,
                 build_space(workers.facts["max_depth"], study.space),
@@ -174,7 +183,8 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
                 keeper(record)
                 live.update(lambda: store.read_run(out))
 
-            run_study(scheduler, workers, journal, study.trials, watcher.progress, tidy)
+            rules = rules_of(study, spent.duration_s, spent.energy_j)
+            return run_study(scheduler, workers, journal, study.trials, watcher.progress, tidy, rules)
 
 
 def work_of(study: StudyConfig, run: Path, setup: Mapping[str, Any]) -> Work:

@@ -17,14 +17,17 @@ from jouleshift.config import StudyConfig
 from jouleshift.errors import BadInput
 from jouleshift.hpo.executors import make_workers
 from jouleshift.hpo.study import Progress
+from jouleshift.journal import Asked, Finished
 from jouleshift.records import Run, Trial
-from jouleshift.store import Asked, Finished, Journal
+from jouleshift.store import Journal
 
 SEED_STEP = 1000
 """Fresh seeds lie so far from one another and from the run's own, which usually count 0, 1, 2 …"""
 
 
-def verify(run: Path, *, seeds: int = 2, workers: int | str | None = None, watcher: Watcher | None = None) -> Path:
+def verify(
+    run: Path, *, seeds: int = 2, workers: int | str | None = None, watcher: Watcher | None = None
+) -> Path:
     """Verify the front of a run directory with so many fresh seeds; return the path of the new report.
 
     What has been verified before is not repeated. Raises BadInput where the run has no front yet.

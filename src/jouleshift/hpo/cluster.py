@@ -6,6 +6,9 @@ at the next look, a second later. A trial whose worker is gone runs again elsewh
 checkpoint in the run directory, which all machines must share; at the tenth time the trial is to blame. On
 its machine a trial runs in a process of its own, under the same limits as anywhere (`remote`, `seat`).
 
+Where energies are measured, they can be on machines of one kind: workers with the Dask resource `measure_on`
+measure one trial at a time and train none, the others leave what they trained in its checkpoint.
+
 A search is lost when its Dask scheduler is: it ends in one line, and the same command continues it.
 """
 
@@ -34,8 +37,16 @@ _Event = Future | tuple[int, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class _Placed:
+class _Task:
+    """A trial to be trained or, where it has been for `trained_s` seconds, to be measured elsewhere."""
+
     trial: Trial
+    trained_s: float | None = None
+
+
+@dataclass(frozen=True)
+class _Placed:
+    task: _Task
     worker: str
     future: Future
 
@@ -48,14 +59,16 @@ class ClusterWorkers:
 
     def __init__(self, where: str, work: Work, on_epoch: OnEpoch, on_note: Callable[[str], None]) -> None:
         self._where, self._work = where, work
+        self._measure_on: str | None = work.setup["study"]["measure_on"]
         self._on_epoch, self._note = on_epoch, on_note
         proof = Path(work.setup["checkpoints"]) / f".shared-{uuid.uuid4().hex}"
         self._session = remote.Session(proof.name, work, proof)
         self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
         self._placed: dict[str, _Placed] = {}
-        self._again: list[Trial] = []
+        self._waiting: list[_Task] = []
         self._losses: dict[int, int] = {}
-        self._workers: set[str] = set()
+        self._trainers: set[str] = set()
+        self._meters: set[str] = set()
         self._looked_s = -_LOOK_S
         self._open = ExitStack()
         self.facts: Mapping[str, Any] = {}
@@ -80,19 +93,20 @@ class ClusterWorkers:
     @property
     def free(self) -> int:
         self._look()
-        return max(0, len(self._idle()) - len(self._again))
+        waiting = sum(task.trained_s is None for task in self._waiting)
+        return max(0, len(self._idle(self._trainers)) - waiting)
 
     def submit(self, trial: Trial) -> None:
-        self._again.append(trial)
+        self._waiting.append(_Task(trial))
         self._place()
 
     def wait(self) -> Done | None:
         self._look()
         self._place()
-        for trial in self._again:
-            if self._losses.get(trial.id, 0) >= LOSSES:
-                self._again.remove(trial)
-                return Done(trial, Failure("crashed", f"{LOSSES} workers were lost while it ran"), 0.0)
+        for task in self._waiting:
+            if self._losses.get(task.trial.id, 0) >= LOSSES:
+                self._waiting.remove(task)
+                return Done(task.trial, Failure("crashed", f"{LOSSES} workers were lost while it ran"), 0.0)
         try:
             event = self._events.get(timeout=_LOOK_S)
         except queue.Empty:
@@ -101,8 +115,8 @@ class ClusterWorkers:
             return self._ended(event)
         number, epoch = event
         for placed in self._placed.values():
-            if placed.trial.id == number:
-                self._on_epoch(placed.trial, epoch)
+            if placed.task.trial.id == number:
+                self._on_epoch(placed.task.trial, epoch)
         return None
 
     def _ended(self, future: Future) -> Done | None:
@@ -115,7 +129,13 @@ class ClusterWorkers:
             self._lost(placed)
             return None
         del self._placed[future.key]
-        return Done(placed.trial, result_from_json(answer["result"]), answer["duration_s"])
+        task, result, took_s = placed.task, answer["result"], answer["duration_s"]
+        if result is None:
+            self._waiting.append(_Task(task.trial, took_s))
+            return None
+        if task.trained_s is not None and "kind" not in result:
+            result["train_s"] = round(task.trained_s, 3)
+        return Done(task.trial, result_from_json(result), took_s + (task.trained_s or 0.0))
 
     def _connect(self) -> Client:
         """A client of the cluster, closed with it. BadInput where there is none."""
@@ -141,15 +161,15 @@ class ClusterWorkers:
         told = False
         while True:
             self._look()
-            if not self._workers and not told:
+            if not self._trainers and not told:
                 self._note(f"waiting for a worker of {self._client.scheduler.address}")
                 told = True
-            for worker in sorted(self._workers)[:1]:
+            for worker in sorted(self._trainers)[:1]:
                 future = self._submit(worker, remote.describe, self._session)
-                while worker in self._workers and not future.done():
+                while worker in self._trainers and not future.done():
                     time.sleep(0.1)
                     self._look()
-                if worker in self._workers:
+                if worker in self._trainers:
                     return future.result()
             time.sleep(0.1)
 
@@ -161,33 +181,38 @@ class ClusterWorkers:
         if time.monotonic() - self._looked_s < _LOOK_S:
             return
         if self._client.status == "running":
-            self._workers = set(self._client.scheduler_info(n_workers=-1)["workers"])
+            there = self._client.scheduler_info(n_workers=-1)["workers"]
+            self._meters = {name for name, told in there.items() if self._measure_on in told["resources"]}
+            self._trainers = set(there) - self._meters
         if self._client.status != "running":
             raise BadInput(
-                f"the Dask scheduler of {self._where} is gone; finished trials are kept, and the same command "
-                "continues when there is one again"
+                f"the Dask scheduler of {self._where} is gone; finished trials are kept, and the same "
+                "command continues when there is one again"
             )
         self._looked_s = time.monotonic()
-        for placed in [placed for placed in self._placed.values() if placed.worker not in self._workers]:
+        for placed in [p for p in self._placed.values() if p.worker not in self._trainers | self._meters]:
             self._lost(placed)
 
     def _lost(self, placed: _Placed) -> None:
         del self._placed[placed.future.key]
         placed.future.cancel()
-        self._losses[placed.trial.id] = self._losses.get(placed.trial.id, 0) + 1
-        self._note(f"worker {placed.worker} is gone; trial {placed.trial.id} runs again")
-        self._again.insert(0, placed.trial)
+        trial = placed.task.trial
+        self._losses[trial.id] = self._losses.get(trial.id, 0) + 1
+        self._note(f"worker {placed.worker} is gone; trial {trial.id} runs again")
+        self._waiting.insert(0, placed.task)
 
-    def _idle(self) -> list[str]:
+    def _idle(self, workers: set[str]) -> list[str]:
         busy = {placed.worker for placed in self._placed.values()}
-        return sorted(self._workers - busy)
+        return sorted(workers - busy)
 
     def _place(self) -> None:
         """Give what waits to workers without a trial."""
-        for worker in self._idle():
-            if not self._again:
-                return
-            trial = self._again.pop(0)
-            future = self._submit(worker, remote.run, self._session, {"trial": to_json(trial)})
-            self._placed[future.key] = _Placed(trial, worker, future)
-            future.add_done_callback(self._events.put)
+        for task in list(self._waiting):
+            idle = self._idle(self._trainers if task.trained_s is None else self._meters)
+            if idle:
+                self._waiting.remove(task)
+                measure = self._measure_on is None or task.trained_s is not None
+                message = {"trial": to_json(task.trial), "measure": measure}
+                future = self._submit(idle[0], remote.run, self._session, message)
+                self._placed[future.key] = _Placed(task, idle[0], future)
+                future.add_done_callback(self._events.put)

@@ -10,7 +10,7 @@ it. A trial whose worker was lost runs again; whoever submitted it does not noti
 (processes of this machine) and `cluster` (those of a Dask cluster); `executors` chooses.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -76,3 +76,5 @@ class Work:
     log: Path
     timeout_s: float | None = None
     memory_mb: int | None = None
+    command: Sequence[str] | None = None
+    """What starts a worker process; by default `python -m jouleshift.worker`."""

@@ -10,7 +10,7 @@
 from collections.abc import Callable
 
 from jouleshift.errors import BadInput
-from jouleshift.hpo.executor import OnEpoch, WorkerPool, Work
+from jouleshift.hpo.executor import OnEpoch, Work, WorkerPool
 from jouleshift.hpo.local import LocalWorkers
 
 

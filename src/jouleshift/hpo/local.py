@@ -11,8 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from jouleshift.hpo.executor import Done, OnEpoch, Work
-from jouleshift.hpo.seat import COMMAND, Seat
-from jouleshift.records import Trial, to_json
+from jouleshift.hpo.seat import Seat
+from jouleshift.records import Trial, result_from_json, to_json
 
 _Epoch = tuple[Trial, Mapping[str, Any]]
 _Ended = tuple[Seat, Future[Done]]
@@ -26,11 +26,10 @@ class LocalWorkers:
         work: Work,
         count: int = 1,
         on_epoch: OnEpoch = lambda trial, epoch: None,
-        command: Sequence[str] = COMMAND,
         gpus: Sequence[str] | None = None,
     ) -> None:
         gpus = visible_gpus() if gpus is None else gpus
-        self._seats = [Seat(work, one_gpu(gpus, index), command) for index in range(count)]
+        self._seats = [Seat(work, one_gpu(gpus, index)) for index in range(count)]
         self._idle = list(self._seats)
         self._threads = ThreadPoolExecutor(count)
         self._on_epoch = on_epoch
@@ -75,7 +74,8 @@ class LocalWorkers:
     def _run(self, seat: Seat, trial: Trial) -> Done:
         message = {"trial": to_json(trial)}
         result, duration_s = seat.run(message, lambda epoch: self._events.put((trial, epoch)))
-        return Done(trial, result, duration_s)
+        assert result is not None
+        return Done(trial, result_from_json(result), duration_s)
 
 
 def visible_gpus() -> Sequence[str]:

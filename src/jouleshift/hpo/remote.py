@@ -16,7 +16,6 @@ from jouleshift import __version__
 from jouleshift.errors import BadInput
 from jouleshift.hpo.executor import Work
 from jouleshift.hpo.seat import Message, Seat
-from jouleshift.records import to_json
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ def run(session: Session, message: Message) -> dict[str, Any]:
     result, duration_s = _seat(session).run(
         message, lambda epoch: worker.log_event(session.name, (number, dict(epoch)))
     )
-    return {"result": to_json(result), "duration_s": duration_s}
+    return {"result": result, "duration_s": duration_s}
 
 
 def release(log: Path, session: str = "") -> None:

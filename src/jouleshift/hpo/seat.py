@@ -7,6 +7,8 @@ data set and its libraries loaded between trials, and is replaced when it dies:
     → {"setup": {…}}      ← {"ready": {…}, "foreknown": {…}} or {"bad_input": "…"}
     → {"trial": {…}}      ← {"epoch": {…}} …  ← {"result": {…}}
 
+With "measure": false beside the trial, a result of null says that it is trained and in its checkpoint.
+
 A process that outlives `timeout_s`, outgrows `memory_mb` or crashes yields a `Failure`. One that was killed
 from outside is started again with the same trial, which goes on from its last checkpoint; at the third time
 the trial is to blame, as when the system kills it for its memory. When the process that owns the seat dies,
@@ -24,33 +26,30 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 import psutil
 
 from jouleshift.errors import BadInput
 from jouleshift.hpo.executor import Work
-from jouleshift.records import Evaluation, Failure, result_from_json
+from jouleshift.records import Failure, to_json
 
-COMMAND = (sys.executable, "-m", "jouleshift.worker")
 ATTEMPTS = 3
 """How often a trial may have its process killed."""
 _FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
 _POLL_S = 0.5
 
 Message = Mapping[str, Any]
+Result = dict[str, Any] | None
 
 
 class Seat:
     """Runs trials one at a time; `close`, from any thread, ends whatever runs."""
 
-    def __init__(
-        self, work: Work, environment: Mapping[str, str] | None = None, command: Sequence[str] = COMMAND
-    ) -> None:
+    def __init__(self, work: Work, environment: Mapping[str, str] | None = None) -> None:
         self._work = work
         self._environment = environment or {}
-        self._command = command
         self._process: _Process | None = None
         self._closed = False
         self._lock = threading.Lock()
@@ -72,23 +71,23 @@ class Seat:
 
     def run(
         self, message: Message, on_epoch: Callable[[Message], None] = lambda epoch: None
-    ) -> tuple[Evaluation | Failure, float]:
-        """The result of a trial, and how many seconds it took."""
+    ) -> tuple[Result, float]:
+        """The result of a trial as plain JSON, and how many seconds it took."""
         for attempt in range(1, ATTEMPTS + 1):
             if self._process is None:
                 self.open()
             process = self._process
             assert process is not None
-            result = process.run(message, on_epoch, self._work)
-            if result is not None:
-                return result, process.elapsed_s
-            self._process = None
+            try:
+                return process.run(message, on_epoch, self._work), process.elapsed_s
+            except _Ended:
+                self._process = None
             if process.verdict is not None:
-                return process.verdict, process.elapsed_s
+                return to_json(process.verdict), process.elapsed_s
             code = process.exit_code()
             if code not in _FROM_OUTSIDE or attempt == ATTEMPTS or self._closed:
                 break
-        return self._blame(code), process.elapsed_s
+        return to_json(self._blame(code)), process.elapsed_s
 
     def close(self) -> None:
         with self._lock:
@@ -100,7 +99,7 @@ class Seat:
         with self._lock:
             if self._closed:
                 raise RuntimeError("this seat is closed")
-            self._process = _Process(self._command, self._work, self._environment)
+            self._process = _Process(self._work, self._environment)
             return self._process
 
     def _blame(self, code: int) -> Failure:
@@ -112,13 +111,17 @@ class Seat:
         return Failure("crashed", f"its process ended with {cause}; see {self._work.log.name}")
 
 
+class _Ended(Exception):  # noqa: N818 - it names what happened
+    """A worker process ended without an answer."""
+
+
 class _Process:
     """One worker process and the thread that reads its answers."""
 
-    def __init__(self, command: Sequence[str], work: Work, environment: Mapping[str, str]) -> None:
+    def __init__(self, work: Work, environment: Mapping[str, str]) -> None:
         with work.log.open("ab") as log_file:
             self._process = subprocess.Popen(
-                command,
+                work.command or (sys.executable, "-m", "jouleshift.worker"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log_file,
@@ -154,10 +157,8 @@ class _Process:
             raise BadInput(message["bad_input"])
         return message
 
-    def run(
-        self, message: Message, on_epoch: Callable[[Message], None], work: Work
-    ) -> Evaluation | Failure | None:
-        """The result of a trial, None where the process has ended; `verdict` says if that was our doing."""
+    def run(self, message: Message, on_epoch: Callable[[Message], None], work: Work) -> Result:
+        """The result of a trial. Raises _Ended where the process has; `verdict` says if we did it."""
         self._started = time.monotonic()
         self._send(message)
         while True:
@@ -167,9 +168,9 @@ class _Process:
                 self._enforce_limits(work)
                 continue
             if answer is None:
-                return None
+                raise _Ended
             if "result" in answer:
-                return result_from_json(answer["result"])
+                return answer["result"]
             self._enforce_limits(work)
             on_epoch(answer["epoch"])
 
