@@ -2,7 +2,7 @@
 
 import io
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,6 @@ from jouleshift.journal import Asked, Finished
 from jouleshift.records import Failure, Run, Trial, TrialRecord
 from jouleshift.report.terminal import picture
 from tests.toys import evaluation
-
-LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def run_of(*points: tuple[float, float], budget: int = 9) -> Run:
@@ -34,15 +32,15 @@ def drawn(run: Run, width: int = 49, height: int = 12) -> list[str]:
 def test_energy_goes_right_accuracy_up_and_the_axes_carry_their_ends():
     lines = drawn(run_of((0.5, 1e-7), (0.1, 1e-6), (0.3, 1e-8), (0.6, 1e-6)))
     assert all(len(line) <= 49 for line in lines) and len(lines) == 12
-    assert lines[0] == "90.0 % │" + " " * 39 + "●"
-    assert lines[9].startswith("40.0 % │") and lines[9].endswith("∘")
-    assert lines[4].find("●") == 9 - 1
+    assert lines[0] == " 90.0 % │" + " " * 39 + "●"
+    assert lines[9].startswith(" 40.0 % │") and lines[9].endswith("∘")
+    assert lines[4].rstrip() == "        │●"
     assert "◆" in lines[7]
     assert lines[11].split() == ["10.0", "nJ", "1.00", "µJ"]
 
 
-def test_one_trial_is_in_the_middle_and_none_is_said():
-    assert drawn(run_of((0.5, 1e-7)))[4].strip().endswith("◆") or "◆" in "".join(drawn(run_of((0.5, 1e-7))))
+def test_one_trial_is_drawn_and_none_is_said():
+    assert "◆" in "".join(drawn(run_of((0.5, 1e-7))))
     assert drawn(run_of()) == ["No trial has finished yet."]
 
 

@@ -71,6 +71,7 @@ def test_workers_die_and_join_and_every_trial_has_its_result(tmp_path):
     assert list(tmp_path.glob(".shared-*")) == []
 
 
+@pytest.mark.slow
 def test_trials_are_trained_on_some_workers_and_measured_on_those_of_the_named_kind(tmp_path):
     with DaskProcesses(tmp_path, workers=1) as dask:
         dask.add("edge")
@@ -83,6 +84,7 @@ def test_trials_are_trained_on_some_workers_and_measured_on_those_of_the_named_k
     assert done.duration_s >= 2, "it slept in both stages"
 
 
+@pytest.mark.slow
 def test_a_lost_scheduler_ends_the_search_in_one_line(tmp_path):
     with DaskProcesses(tmp_path, workers=1) as dask, pool_of(dask, tmp_path) as pool:
         pool.submit(trial(1, "hang"))

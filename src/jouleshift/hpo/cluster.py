@@ -64,7 +64,7 @@ class ClusterWorkers:
         proof = Path(work.setup["checkpoints"]) / f".shared-{uuid.uuid4().hex}"
         self._session = remote.Session(proof.name, work, proof)
         self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
-        self._placed: dict[str, _Placed] = {}
+        self._placed: dict[object, _Placed] = {}
         self._waiting: list[_Task] = []
         self._losses: dict[int, int] = {}
         self._trainers: set[str] = set()

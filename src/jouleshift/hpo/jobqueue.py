@@ -58,7 +58,7 @@ def read_cluster(path: Path) -> tuple[type[JobQueueCluster], int, dict[str, Any]
 def submitted(path: Path, folder: Path) -> Iterator[JobQueueCluster]:
     """The cluster of a file, its jobs submitted; they write their output into `folder`."""
     kind, jobs, options = read_cluster(path)
-    command = str(getattr(kind.job_cls, "submit_command", "") or "").split()
+    command = str(getattr(_job_of(kind), "submit_command", "") or "").split()
     if command and shutil.which(command[0]) is None:
         raise BadInput(f"{path}: no {command[0]} on this machine; run the search where jobs are submitted")
     try:
@@ -72,6 +72,11 @@ def submitted(path: Path, folder: Path) -> Iterator[JobQueueCluster]:
 
 def _options_of(kind: type[JobQueueCluster]) -> set[str]:
     names: set[str] = set()
-    for place in (kind.job_cls, Job, JobQueueCluster):
-        names |= set(inspect.signature(place.__init__).parameters)
+    for place in (_job_of(kind), Job, JobQueueCluster):
+        names |= set(inspect.signature(place).parameters)
     return names - _NOT_FOR_USERS
+
+
+def _job_of(kind: type[JobQueueCluster]) -> type[Job]:
+    job: type[Job] = vars(kind)["job_cls"]
+    return job

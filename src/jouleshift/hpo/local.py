@@ -8,14 +8,24 @@ import os
 import queue
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from jouleshift.hpo.executor import Done, OnEpoch, Work
 from jouleshift.hpo.seat import Seat
 from jouleshift.records import Trial, result_from_json, to_json
 
-_Epoch = tuple[Trial, Mapping[str, Any]]
-_Ended = tuple[Seat, Future[Done]]
+
+@dataclass(frozen=True)
+class _Epoch:
+    trial: Trial
+    epoch: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Ended:
+    seat: Seat
+    done: Future[Done]
 
 
 class LocalWorkers:
@@ -61,19 +71,17 @@ class LocalWorkers:
     def submit(self, trial: Trial) -> None:
         seat = self._idle.pop(0)
         future = self._threads.submit(self._run, seat, trial)
-        future.add_done_callback(lambda ended: self._events.put((seat, ended)))
+        future.add_done_callback(lambda ended: self._events.put(_Ended(seat, ended)))
 
     def wait(self) -> Done:
-        while True:
-            who, what = self._events.get()
-            if isinstance(who, Seat) and isinstance(what, Future):
-                self._idle.append(who)
-                return what.result()
-            self._on_epoch(who, what)
+        while isinstance(event := self._events.get(), _Epoch):
+            self._on_epoch(event.trial, event.epoch)
+        self._idle.append(event.seat)
+        return event.done.result()
 
     def _run(self, seat: Seat, trial: Trial) -> Done:
         message = {"trial": to_json(trial)}
-        result, duration_s = seat.run(message, lambda epoch: self._events.put((trial, epoch)))
+        result, duration_s = seat.run(message, lambda epoch: self._events.put(_Epoch(trial, epoch)))
         assert result is not None
         return Done(trial, result_from_json(result), duration_s)
 

@@ -74,10 +74,7 @@ class Seat:
     ) -> tuple[Result, float]:
         """The result of a trial as plain JSON, and how many seconds it took."""
         for attempt in range(1, ATTEMPTS + 1):
-            if self._process is None:
-                self.open()
-            process = self._process
-            assert process is not None
+            process = self._process or self._opened()
             try:
                 return process.run(message, on_epoch, self._work), process.elapsed_s
             except _Ended:
@@ -94,6 +91,11 @@ class Seat:
             self._closed = True
             if self._process is not None:
                 self._process.kill()
+
+    def _opened(self) -> "_Process":
+        self.open()
+        assert self._process is not None
+        return self._process
 
     def _start(self) -> "_Process":
         with self._lock:
