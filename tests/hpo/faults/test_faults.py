@@ -20,10 +20,10 @@ from jouleshift.journal import Asked, Finished, read_events
 
 SITE = Path(__file__).parent / "site"
 SEARCH = (
-    sys.executable, "-m", "jouleshift", "search", "digits", "--model", "tiny", "--min-budget", "1",
+    sys.executable, "-m", "jouleshift", "search", "digits", "--model", "tiny", "--scheduler", "mo-hyperband",
     "--max-budget", "9", "--limit-train", "200", "--threads", "1", "--trials", "70", "--out", "run",
 )  # fmt: skip
-FAULTS = {"main": 15, "worker": 12, "journal": 11, "checkpoint": 6, "disk": 3, "journal-disk": 3}
+FAULTS = {"main": 15, "worker": 12, "checkpoint": 6, "journal": 11, "disk": 3, "journal-disk": 3}
 
 
 def outcomes(run: Path) -> dict:
@@ -71,38 +71,34 @@ class Tormented:
         self.told = ""
         self.before: dict = {}
 
-    def suffer(self, fault: str, number: int) -> None:
-        token = self.folder / f"{fault}-{number}"
-        inside = (
-            f"{fault}:{token}:{random.randint(1, 3)}" if fault in ("journal", "checkpoint", "disk") else ""
-        )
+    def suffer(self, end: str, workers: int, checkpoint: bool) -> None:
+        """Run the search until `end` befalls it; before that kill so many workers, one of them perhaps while
+        it writes a checkpoint."""
+        token = self.folder / f"token-{sum(self.happened.values())}"
+        inside = "checkpoint" if checkpoint else end
         process = subprocess.Popen(
             SEARCH,
             cwd=self.folder,
-            env=environment(self.run, inside),
+            env=environment(self.run, f"{inside}:{token}:{random.randint(1, 3)}"),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            preexec_fn=self.little_room if fault == "journal-disk" else None,
+            preexec_fn=self.little_room if end == "journal-disk" else None,
         )
-        if fault in ("main", "worker"):
-            self.wait_for_progress(process)
-        if fault == "main":
-            process.kill()
-        elif fault == "worker":
+        for _ in range(workers):
             self.kill_worker(process)
-        elif fault == "checkpoint":
+        if checkpoint:
             self.until(process, token.exists)
+        if end == "main":
             self.wait_for_progress(process)
-        if fault in ("worker", "checkpoint"):
             process.kill()
         told, _ = process.communicate(timeout=300)
         self.told += told
-        expected = 2 if fault in ("disk", "journal-disk") else -signal.SIGKILL
-        assert process.returncode == expected, (fault, process.returncode, told)
+        expected = -signal.SIGKILL if end in ("main", "journal") else 2
+        assert process.returncode == expected, (end, process.returncode, told)
         if expected == 2:
             assert "cannot write" in told.splitlines()[-1], told
-        self.happened[fault] += 1
+        self.happened.update({end: 1, "worker": workers, "checkpoint": int(checkpoint)})
         now = outcomes(self.run)
         assert self.before.items() <= now.items(), "something finished is lost"
         self.before = now
@@ -118,9 +114,8 @@ class Tormented:
         time.sleep(random.uniform(0, 0.5))
 
     def kill_worker(self, process: subprocess.Popen) -> None:
-        worker = psutil.Process(process.pid).children()[0]
-        worker.kill()
         self.wait_for_progress(process)
+        psutil.Process(process.pid).children()[0].kill()
 
     def until(self, process: subprocess.Popen, condition) -> None:
         ends = time.monotonic() + 300
@@ -137,10 +132,11 @@ def test_fifty_kills_lose_nothing_and_the_front_is_that_of_the_straight_search(t
     straight.mkdir()
     subprocess.run(SEARCH, cwd=straight, check=True, stdout=subprocess.DEVNULL)
     search = Tormented(tmp_path)
-    order = [fault for fault, times in FAULTS.items() for _ in range(times)]
-    random.shuffle(order)
-    for number, fault in enumerate(order):
-        search.suffer(fault, number)
+    ends = [end for end in ("main", "journal", "disk", "journal-disk") for _ in range(FAULTS[end])]
+    sessions = [(end, int(k < FAULTS["worker"]), k < FAULTS["checkpoint"]) for k, end in enumerate(ends)]
+    random.shuffle(sessions)
+    for session in sessions:
+        search.suffer(*session)
     done = subprocess.run(SEARCH, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     told = Counter(re.findall(r"^\[\d+/\d+\] (trial \d+) ", search.told + done.stdout, re.MULTILINE))
