@@ -23,6 +23,7 @@ from jouleshift import environment, store
 from jouleshift.config import StudyConfig, load_yaml
 from jouleshift.errors import BadInput, Bug
 from jouleshift.foreknowledge import known_objectives, refuse_unknowable
+from jouleshift.hpo.executor import Work
 from jouleshift.hpo.study import Progress, run_study
 from jouleshift.objectives import Goal
 from jouleshift.records import Evaluation, Run, Trial, TrialRecord
@@ -34,6 +35,7 @@ class Watcher(Protocol):
     """Whoever shows a search to a person."""
 
     def started(self, config: StudyConfig, finished: int, notes: list[str]) -> None: ...
+    def note(self, text: str) -> None: ...
     def epoch(self, trial: Trial, epoch: Mapping[str, Any]) -> None: ...
     def progress(self, progress: Progress) -> None: ...
 
@@ -42,16 +44,18 @@ class Silent:
     """Shows nothing."""
 
     def started(self, config: StudyConfig, finished: int, notes: list[str]) -> None: ...
+    def note(self, text: str) -> None: ...
     def epoch(self, trial: Trial, epoch: Mapping[str, Any]) -> None: ...
     def progress(self, progress: Progress) -> None: ...
 
 
 @dataclass(frozen=True)
 class SearchResult:
-    """A finished search: the run as read from its directory, and its report."""
+    """A finished search: the run as read from its directory, its report, and why it ended early, if so."""
 
     run: Run
     report: Path
+    ended_early: str | None = None
 
     @property
     def front(self) -> tuple[TrialRecord, ...]:
@@ -81,8 +85,9 @@ def search(
     assert study.out is not None
     if fresh:
         store.set_aside(study.out)
-    _run(study, study.out, watcher or Silent())
-    return SearchResult(store.read_run(study.out), report([study.out], region=study.region, also=["smac3"]))
+    ended_early = _run(study, study.out, watcher or Silent())
+    page = report([study.out], region=study.region, also=["smac3"])
+    return SearchResult(store.read_run(study.out), page, ended_early)
 
 
 def resolve(config: StudyConfig) -> StudyConfig:
@@ -107,7 +112,13 @@ def resolve(config: StudyConfig) -> StudyConfig:
 
         country_of(config.region)
     refuse_unknowable(StudyConfig.layered(config.given(), decided))
-    decided["threads"] = config.threads or max(1, (os.cpu_count() or 1) // config.workers)
+    if config.measure_on and (isinstance(config.workers, int) or decided["energy"] == "modelled"):
+        raise BadInput(
+            f"measure_on {config.measure_on}: needs the workers of a Dask cluster, and --energy deployed or "
+            "simulated (modelled energy is computed, not measured)"
+        )
+    if isinstance(config.workers, int):
+        decided["threads"] = config.threads or max(1, (os.cpu_count() or 1) // config.workers)
     return StudyConfig.layered(config.given(), decided)
 
 
@@ -139,24 +150,20 @@ def report(
     return write_report(read, where, out)
 
 
-def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
+def _run(study: StudyConfig, out: Path, watcher: Watcher) -> str | None:
+    """Run or continue the study; the reason where it ends before it has all its trials."""
     from jouleshift.cost import counted
     from jouleshift.energy.carbon import intensity
     from jouleshift.hpo import make_scheduler
-    from jouleshift.hpo.executors import Workers
+    from jouleshift.hpo.executors import make_workers
+    from jouleshift.hpo.stopping import rules_of
     from jouleshift.report.live import LiveReport
     from jouleshift.space import build_space
 
     with _opened(study, out) as journal:
-        workers = Workers(
-            {"study": study.model_dump(mode="json"), "checkpoints": str(out / store.CHECKPOINTS)},
-            count=study.workers,
-            log=out / store.LOG,
-            timeout_s=study.trial_timeout_s,
-            memory_mb=study.trial_memory_mb,
-            on_epoch=watcher.epoch,
-        )
-        with counted(out, study.power_w), workers:
+        work = work_of(study, out, {"checkpoints": str((out / store.CHECKPOINTS).resolve())})
+        pool = make_workers(study.workers, work, watcher.epoch, watcher.note)
+        with counted(out, study.power_w) as spent, pool as workers:
             scheduler = make_scheduler(
                 study.scheduler,
                 build_space(workers.facts["max_depth"], study.space),
@@ -180,7 +187,18 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
                 keeper(record)
                 live.update(lambda: store.read_run(out))
 
-            run_study(scheduler, workers, journal, study.trials, watcher.progress, tidy)
+            rules = rules_of(study, spent.duration_s, spent.energy_j)
+            return run_study(scheduler, workers, journal, study.trials, watcher.progress, tidy, rules)
+
+
+def work_of(study: StudyConfig, run: Path, setup: Mapping[str, Any]) -> Work:
+    """What the workers of a run are told: its study, and what `setup` adds."""
+    return Work(
+        setup={"study": study.model_dump(mode="json"), **setup},
+        log=(run / store.LOG).resolve(),
+        timeout_s=study.trial_timeout_s,
+        memory_mb=study.trial_memory_mb,
+    )
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from jouleshift.energy.foreknown import describe
 from jouleshift.energy.hardware import load_profile, model_energy
 from jouleshift.energy.quiet import trial_running
 from jouleshift.energy.workload import trace
-from jouleshift.errors import BadInput
+from jouleshift.errors import BadInput, Unwritable
 from jouleshift.records import EnergyReading, Epoch, Evaluation, Failure, Trial, Value
 from jouleshift.train.loop import TrainResult, train, validate
 
@@ -128,10 +128,7 @@ class Evaluator:
     def __call__(
         self, trial: Trial, on_epoch: Callable[[Epoch], None] = lambda epoch: None
     ) -> Evaluation | Failure:
-        try:
-            trained = self.trained(trial, on_epoch)
-        except BadInput as refusal:
-            return Failure("refused", str(refusal))
+        trained = self._trained_unless_refused(trial, on_epoch)
         if isinstance(trained, Failure):
             return trained
         model, result = trained
@@ -143,6 +140,24 @@ class Evaluator:
         if trial.budget < self.study.max_budget:
             judged = judged._replace(energy=replace(judged.energy, layers={}))
         return _evaluation(result, judged, model, time.monotonic() - started)
+
+    def train_only(
+        self, trial: Trial, on_epoch: Callable[[Epoch], None] = lambda epoch: None
+    ) -> Failure | None:
+        """Train a trial up to its checkpoint, from where it can be evaluated anywhere; None where that went
+        well."""
+        trained = self._trained_unless_refused(trial, on_epoch)
+        return trained if isinstance(trained, Failure) else None
+
+    def _trained_unless_refused(
+        self, trial: Trial, on_epoch: Callable[[Epoch], None]
+    ) -> tuple[nn.Module, TrainResult] | Failure:
+        try:
+            return self.trained(trial, on_epoch)
+        except Unwritable:
+            raise
+        except BadInput as refusal:
+            return Failure("refused", str(refusal))
 
     def _float_network(self) -> nn.Module:
         """The float network, trained for the full budget at `TrainConfig`'s rates; kept between workers."""
@@ -170,7 +185,12 @@ class Evaluator:
         """
         model = conversion.convert(self.build(trial.seed), shift_config(trial.config, self.study.mode))
         config = train_config(trial.config, self.study)
-        with trial_running():
+
+        def ended(epoch: Epoch) -> None:
+            on_epoch(epoch)
+            stand_still()
+
+        with trial_running() as stand_still:
             result = train(
                 model,
                 self.data,
@@ -181,7 +201,7 @@ class Evaluator:
                 device=self.device,
                 checkpoint_in=self._checkpoint(trial.parent),
                 checkpoint_out=self._checkpoint(trial.id),
-                on_epoch=on_epoch,
+                on_epoch=ended,
                 recipe=recipes.recipe_for(self.study, model, config.weight_decay, self.teacher),
             )
         return result if isinstance(result, Failure) else (model, result)
