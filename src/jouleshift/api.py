@@ -13,7 +13,6 @@ import shutil
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,7 +22,8 @@ from jouleshift import environment, store
 from jouleshift.config import StudyConfig, load_yaml
 from jouleshift.errors import BadInput, Bug
 from jouleshift.hpo.study import Progress, run_study
-from jouleshift.records import Evaluation, Run, Trial, TrialRecord, Value
+from jouleshift.opened import SearchResult
+from jouleshift.records import Evaluation, Trial, TrialRecord, Value
 
 BUILT_IN_DATA = ("digits", "cifar10", "caltech101")
 
@@ -42,21 +42,6 @@ class Silent:
     def started(self, config: StudyConfig, finished: int, notes: list[str]) -> None: ...
     def epoch(self, trial: Trial, epoch: Mapping[str, Any]) -> None: ...
     def progress(self, progress: Progress) -> None: ...
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """A finished search: the run as read from its directory, and its report."""
-
-    run: Run
-    report: Path
-
-    @property
-    def front(self) -> tuple[TrialRecord, ...]:
-        """The non-dominated full-budget trials, by increasing energy."""
-        from jouleshift.analysis.pareto import front
-
-        return front(self.run)
 
 
 def search(
@@ -116,11 +101,17 @@ def _automatic_source() -> str:
 
 
 def report(
-    runs: list[Path], *, region: str | None = None, out: Path | None = None, also: Sequence[str] = ()
+    runs: list[Path],
+    *,
+    region: str | None = None,
+    out: Path | None = None,
+    also: Sequence[str] = (),
+    light: bool = False,
 ) -> Path:
     """Write the report of one or several runs; emissions for `region`, by default the first run's.
 
-    `also` names formats of other tools (see `report.interop`) to write into each run directory.
+    With `light` the page has no script and few kilobytes. `also` names formats of other tools (see
+    `report.interop`) to write into each run directory.
     """
     from jouleshift.energy.carbon import intensity
     from jouleshift.report.export import write_report
@@ -133,7 +124,7 @@ def report(
         for form in also:
             space = build_space(run.env["max_depth"], run.config.get("space", {}))
             write_as(form, run, space, where)
-    return write_report(read, where, out)
+    return write_report(read, where, out, "light" if light else "full")
 
 
 def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
