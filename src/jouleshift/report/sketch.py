@@ -72,7 +72,7 @@ def front_sketch(view: Digest) -> Markup:
         _dots(place, _some(view.of("rejected")), "fill:var(--rejected,#858b95)", 2.5),
         _staircase(place, points_of(view.comparison.front)),
         _dots(place, view.of("front"), "fill:var(--front,#4c86ea)", 4.5),
-        [_star(place, p) for p in view.of("default")],
+        *(_star(place, p) for p in view.of("default")),
         viewBox=f"0 0 {WIDTH} {HEIGHT}",
         role="img",
         aria_label=front_in_words(view),
