@@ -13,7 +13,6 @@ import shutil
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,7 +25,8 @@ from jouleshift.foreknowledge import known_objectives, refuse_unknowable
 from jouleshift.hpo.executor import Work
 from jouleshift.hpo.study import Progress, run_study
 from jouleshift.objectives import Goal
-from jouleshift.records import Evaluation, Run, Trial, TrialRecord
+from jouleshift.opened import SearchResult
+from jouleshift.records import Evaluation, Trial, TrialRecord
 
 BUILT_IN_DATA = ("digits", "cifar10", "caltech101")
 
@@ -47,22 +47,6 @@ class Silent:
     def note(self, text: str) -> None: ...
     def epoch(self, trial: Trial, epoch: Mapping[str, Any]) -> None: ...
     def progress(self, progress: Progress) -> None: ...
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """A finished search: the run as read from its directory, its report, and why it ended early, if so."""
-
-    run: Run
-    report: Path
-    ended_early: str | None = None
-
-    @property
-    def front(self) -> tuple[TrialRecord, ...]:
-        """The non-dominated full-budget trials, by increasing energy."""
-        from jouleshift.analysis.pareto import front
-
-        return front(self.run)
 
 
 def search(
@@ -130,11 +114,17 @@ def _automatic_source() -> str:
 
 
 def report(
-    runs: list[Path], *, region: str | None = None, out: Path | None = None, also: Sequence[str] = ()
+    runs: list[Path],
+    *,
+    region: str | None = None,
+    out: Path | None = None,
+    also: Sequence[str] = (),
+    light: bool = False,
 ) -> Path:
     """Write the report of one or several runs; emissions for `region`, by default the first run's.
 
-    `also` names formats of other tools (see `report.interop`) to write into each run directory.
+    With `light` the page has no script and few kilobytes. `also` names formats of other tools (see
+    `report.interop`) to write into each run directory.
     """
     from jouleshift.energy.carbon import intensity
     from jouleshift.report.export import write_report
@@ -147,7 +137,7 @@ def report(
         for form in also:
             space = build_space(run.env["max_depth"], run.config.get("space", {}))
             write_as(form, run, space, where)
-    return write_report(read, where, out)
+    return write_report(read, where, out, "light" if light else "full")
 
 
 def _run(study: StudyConfig, out: Path, watcher: Watcher) -> str | None:
