@@ -13,7 +13,6 @@ import shutil
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,10 +23,12 @@ from jouleshift.config import StudyConfig, load_yaml
 from jouleshift.errors import BadInput, Bug
 from jouleshift.fidelity import Fidelity
 from jouleshift.foreknowledge import known_objectives, refuse_unknowable
+from jouleshift.hpo.executor import Work
 from jouleshift.hpo.study import Progress, run_study
 from jouleshift.objectives import Goal
+from jouleshift.opened import SearchResult
 from jouleshift.priors import PAPER, load_priors
-from jouleshift.records import Evaluation, Run, Trial, TrialRecord
+from jouleshift.records import Evaluation, Trial, TrialRecord
 
 BUILT_IN_DATA = ("digits", "cifar10", "caltech101")
 
@@ -36,6 +37,7 @@ class Watcher(Protocol):
     """Whoever shows a search to a person."""
 
     def started(self, config: StudyConfig, finished: int, notes: list[str]) -> None: ...
+    def note(self, text: str) -> None: ...
     def epoch(self, trial: Trial, epoch: Mapping[str, Any]) -> None: ...
     def progress(self, progress: Progress) -> None: ...
 
@@ -44,23 +46,9 @@ class Silent:
     """Shows nothing."""
 
     def started(self, config: StudyConfig, finished: int, notes: list[str]) -> None: ...
+    def note(self, text: str) -> None: ...
     def epoch(self, trial: Trial, epoch: Mapping[str, Any]) -> None: ...
     def progress(self, progress: Progress) -> None: ...
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """A finished search: the run as read from its directory, and its report."""
-
-    run: Run
-    report: Path
-
-    @property
-    def front(self) -> tuple[TrialRecord, ...]:
-        """The non-dominated full-budget trials, by increasing energy."""
-        from jouleshift.analysis.pareto import front
-
-        return front(self.run)
 
 
 def search(
@@ -83,8 +71,9 @@ def search(
     assert study.out is not None
     if fresh:
         store.set_aside(study.out)
-    _run(study, study.out, watcher or Silent())
-    return SearchResult(store.read_run(study.out), report([study.out], region=study.region, also=["smac3"]))
+    ended_early = _run(study, study.out, watcher or Silent())
+    page = report([study.out], region=study.region, also=["smac3"])
+    return SearchResult(store.read_run(study.out), page, ended_early)
 
 
 def resolve(config: StudyConfig) -> StudyConfig:
@@ -111,7 +100,13 @@ def resolve(config: StudyConfig) -> StudyConfig:
 
         country_of(config.region)
     refuse_unknowable(StudyConfig.layered(config.given(), decided))
-    decided["threads"] = config.threads or max(1, (os.cpu_count() or 1) // config.workers)
+    if config.measure_on and (isinstance(config.workers, int) or decided["energy"] == "modelled"):
+        raise BadInput(
+            f"measure_on {config.measure_on}: needs the workers of a Dask cluster, and --energy deployed or "
+            "simulated (modelled energy is computed, not measured)"
+        )
+    if isinstance(config.workers, int):
+        decided["threads"] = config.threads or max(1, (os.cpu_count() or 1) // config.workers)
     return StudyConfig.layered(config.given(), decided)
 
 
@@ -127,11 +122,17 @@ def _automatic_source() -> str:
 
 
 def report(
-    runs: list[Path], *, region: str | None = None, out: Path | None = None, also: Sequence[str] = ()
+    runs: list[Path],
+    *,
+    region: str | None = None,
+    out: Path | None = None,
+    also: Sequence[str] = (),
+    light: bool = False,
 ) -> Path:
     """Write the report of one or several runs; emissions for `region`, by default the first run's.
 
-    `also` names formats of other tools (see `report.interop`) to write into each run directory.
+    With `light` the page has no script and few kilobytes. `also` names formats of other tools (see
+    `report.interop`) to write into each run directory.
     """
     from jouleshift.energy.carbon import intensity
     from jouleshift.report.export import write_report
@@ -144,27 +145,23 @@ def report(
         for form in also:
             space = build_space(run.env["max_depth"], run.config.get("space", {}))
             write_as(form, run, space, where)
-    return write_report(read, where, out)
+    return write_report(read, where, out, "light" if light else "full")
 
 
-def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
+def _run(study: StudyConfig, out: Path, watcher: Watcher) -> str | None:
+    """Run or continue the study; the reason where it ends before it has all its trials."""
     from jouleshift.cost import counted
     from jouleshift.energy.carbon import intensity
     from jouleshift.hpo import make_scheduler
-    from jouleshift.hpo.executors import Workers
+    from jouleshift.hpo.executors import make_workers
+    from jouleshift.hpo.stopping import rules_of
     from jouleshift.report.live import LiveReport
     from jouleshift.space import build_space
 
     with _opened(study, out) as journal:
-        workers = Workers(
-            {"study": study.model_dump(mode="json"), "checkpoints": str(out / store.CHECKPOINTS)},
-            count=study.workers,
-            log=out / store.LOG,
-            timeout_s=study.trial_timeout_s,
-            memory_mb=study.trial_memory_mb,
-            on_epoch=watcher.epoch,
-        )
-        with counted(out, study.power_w), workers:
+        work = work_of(study, out, {"checkpoints": str((out / store.CHECKPOINTS).resolve())})
+        pool = make_workers(study.workers, work, watcher.epoch, watcher.note)
+        with counted(out, study.power_w) as spent, pool as workers:
             space = build_space(workers.facts["max_depth"], study.space)
             scheduler = make_scheduler(
                 study.scheduler,
@@ -192,7 +189,18 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
                 keeper(record)
                 live.update(lambda: store.read_run(out))
 
-            run_study(scheduler, workers, journal, study.trials, watcher.progress, tidy)
+            rules = rules_of(study, spent.duration_s, spent.energy_j)
+            return run_study(scheduler, workers, journal, study.trials, watcher.progress, tidy, rules)
+
+
+def work_of(study: StudyConfig, run: Path, setup: Mapping[str, Any]) -> Work:
+    """What the workers of a run are told: its study, and what `setup` adds."""
+    return Work(
+        setup={"study": study.model_dump(mode="json"), **setup},
+        log=(run / store.LOG).resolve(),
+        timeout_s=study.trial_timeout_s,
+        memory_mb=study.trial_memory_mb,
+    )
 
 
 @contextmanager

@@ -25,8 +25,8 @@ from jouleshift.energy.foreknown import describe
 from jouleshift.energy.hardware import load_profile, model_energy
 from jouleshift.energy.quiet import trial_running
 from jouleshift.energy.workload import trace
-from jouleshift.errors import BadInput
-from jouleshift.fidelity import Fidelity
+from jouleshift.errors import BadInput, Unwritable
+from jouleshift.fidelity import Fidelity, Setting
 from jouleshift.records import EnergyReading, Epoch, Evaluation, Failure, Trial, Value
 from jouleshift.train.loop import TrainResult, train, validate
 
@@ -130,10 +130,7 @@ class Evaluator:
     def __call__(
         self, trial: Trial, on_epoch: Callable[[Epoch], None] = lambda epoch: None
     ) -> Evaluation | Failure:
-        try:
-            trained = self.trained(trial, on_epoch)
-        except BadInput as refusal:
-            return Failure("refused", str(refusal))
+        trained = self._trained_unless_refused(trial, on_epoch)
         if isinstance(trained, Failure):
             return trained
         model, result = trained
@@ -146,10 +143,25 @@ class Evaluator:
             return Failure("refused", str(refusal))
         if trial.budget < self.study.max_budget:
             judged = judged._replace(energy=replace(judged.energy, layers={}))
-        evaluation = _evaluation(result, judged, shipped, time.monotonic() - started)
-        if isinstance(evaluation, Failure):
-            return evaluation
-        return replace(evaluation, train_fraction=setting.train_fraction)
+        return _evaluation(result, judged, shipped, setting, time.monotonic() - started)
+
+    def train_only(
+        self, trial: Trial, on_epoch: Callable[[Epoch], None] = lambda epoch: None
+    ) -> Failure | None:
+        """Train a trial up to its checkpoint, from where it can be evaluated anywhere; None where that went
+        well."""
+        trained = self._trained_unless_refused(trial, on_epoch)
+        return trained if isinstance(trained, Failure) else None
+
+    def _trained_unless_refused(
+        self, trial: Trial, on_epoch: Callable[[Epoch], None]
+    ) -> tuple[nn.Module, TrainResult] | Failure:
+        try:
+            return self.trained(trial, on_epoch)
+        except Unwritable:
+            raise
+        except BadInput as refusal:
+            return Failure("refused", str(refusal))
 
     def _float_network(self) -> nn.Module:
         """The float network, trained for the full budget at `TrainConfig`'s rates; kept between workers."""
@@ -180,7 +192,12 @@ class Evaluator:
         model = self._converted(replace(trial, config={**trial.config, "weight_bits": bits}))
         config = train_config(trial.config, self.study)
         data = reduced(self.data, setting.train_fraction, self.study.seed)
-        with trial_running():
+
+        def ended(epoch: Epoch) -> None:
+            on_epoch(epoch)
+            stand_still()
+
+        with trial_running() as stand_still:
             result = train(
                 model,
                 data,
@@ -191,7 +208,7 @@ class Evaluator:
                 device=self.device,
                 checkpoint_in=self._checkpoint(trial.parent) if self.fidelity.continues else None,
                 checkpoint_out=self._checkpoint(trial.id),
-                on_epoch=on_epoch,
+                on_epoch=ended,
                 recipe=recipes.recipe_for(self.study, model, config.weight_decay, self.teacher),
             )
         return result if isinstance(result, Failure) else (model, result)
@@ -245,7 +262,7 @@ class Evaluator:
 
 
 def _evaluation(
-    trained: TrainResult, judged: Judged, model: nn.Module, energy_s: float
+    trained: TrainResult, judged: Judged, model: nn.Module, setting: Setting, energy_s: float
 ) -> Evaluation | Failure:
     if not math.isfinite(trained.val_loss):
         return Failure("diverged", f"validation loss {trained.val_loss} after {len(trained.curve)} epochs")
@@ -260,6 +277,7 @@ def _evaluation(
         train_s=round(trained.train_s, 3),
         energy_s=round(energy_s, 3),
         latency_s=judged.latency_s,
+        train_fraction=setting.train_fraction,
     )
 
 

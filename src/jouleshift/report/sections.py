@@ -109,8 +109,9 @@ def stamp(view: Digest) -> Markup:
     return E("p", energy_stamp(view), f" (flags: {', '.join(noted)})" if noted else None, class_="stamp")
 
 
-def front_table(view: Digest, intensity: CarbonIntensity) -> Markup:
-    """The front and the default configuration as a table, with gains against the default."""
+def front_table(view: Digest, intensity: CarbonIntensity, pick: bool = True) -> Markup:
+    """The front and the default configuration as a table, with gains against the default; with `pick`, a
+    button for each network."""
     comparison = view.comparison
     apart = default_row(view)
     shown = [*view.front, *([apart] if apart else [])]
@@ -139,7 +140,7 @@ def front_table(view: Digest, intensity: CarbonIntensity) -> Markup:
         body.append(
             E(
                 "tr",
-                E("th", _pick_button(view, point, id(point.record) in winners), scope="row"),
+                E("th", _name(view, point, id(point.record) in winners, pick), scope="row"),
                 E("td", percent(None if error is None else 1 - error)),
                 _gain(gains[0] if gains else None, ""),
                 E("td", unit.show(energy_j)),
@@ -190,13 +191,14 @@ def _table_caption(intensity: CarbonIntensity) -> str:
     )
 
 
-def _pick_button(view: Digest, point: Point, wins: bool) -> Markup:
+def _name(view: Digest, point: Point, wins: bool, pick: bool) -> Markup:
     if point.run < 0:
         return join(f"default, mean of {len(view.runs)}")
     run = f" ({view.runs[point.run].path.name})" if len(view.runs) > 1 else ""
     text = f"{point.record.trial.id}{run}{' default' if point.role == 'default' else ''}"
     star = E("span", "★ ", class_="star", title="dominates the default") if wins else None
-    return join(star, E("button", text, type="button", aria_pressed="false", aria_label=f"show trial {text}"))
+    button = E("button", text, type="button", aria_pressed="false", aria_label=f"show trial {text}")
+    return join(star, button if pick else text)
 
 
 def _gain(value: float | None, unit: str) -> Markup:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 Cell = int | float | str | None
 Row = Mapping[str, Cell]
+Column = tuple[str, list[str]]
+"""A heading, whose lines may be broken, and the cells below it."""
 
 LEADING = (
     "trial", "bracket", "rung", "budget", "seed", "status", "error", "accuracy", "energy_j", "energy_source",
@@ -136,8 +138,8 @@ def front_table(
     from rich.table import Table
     from rich.text import Text
 
-    shown = _front_and_default(comparison)
-    leading = _objective_columns(shown, comparison, intensity)
+    shown = front_and_default(comparison)
+    leading = objective_columns(shown, comparison, intensity)
     leading += [("\n".join(heading), cells) for heading, cells in further_objectives(shown, goal)]
     names = _that_fit(shown, width - 2 - sum(_width(heading, cells) for heading, cells in leading))
     chosen = [(n.replace("_", "\n"), [show_value(r.trial.config.get(n)) for r in shown]) for n in names]
@@ -151,9 +153,21 @@ def front_table(
     return Group(title, *([table] if shown else []), Text(_caption(comparison, goal)))
 
 
-def _objective_columns(
+def front_columns(
     shown: Sequence[TrialRecord], comparison: Comparison, intensity: CarbonIntensity
-) -> list[tuple[str, list[str]]]:
+) -> list[Column]:
+    """Heading and cells of each column that describes these trials: objectives, gains against the default,
+    and the hyperparameters that differ."""
+    differing = [
+        (n.replace("_", "\n"), [show_value(r.trial.config.get(n)) for r in shown]) for n in varying(shown)
+    ]
+    return [*objective_columns(shown, comparison, intensity), *differing]
+
+
+def objective_columns(
+    shown: Sequence[TrialRecord], comparison: Comparison, intensity: CarbonIntensity
+) -> list[Column]:
+    """Mark, trial, accuracy, energy, share saved and emissions."""
     unit = unit_for([_energy(r) for r in shown], "J")
     emissions = [None if (e := _energy(r)) is None else intensity.emissions_g(e) for r in shown]
     gram = unit_for(emissions, "g")
@@ -203,7 +217,8 @@ def _width(heading: str, cells: Sequence[str]) -> int:
     return 3 + max(map(len, [*heading.split("\n"), *cells]))
 
 
-def _front_and_default(comparison: Comparison) -> list[TrialRecord]:
+def front_and_default(comparison: Comparison) -> list[TrialRecord]:
+    """The front, then the default configuration where it is not on it."""
     default = comparison.default
     apart = [default] if default is not None and default not in comparison.front else []
     return [*comparison.front, *apart]
