@@ -11,9 +11,8 @@ import json
 import os
 import shutil
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,9 +21,12 @@ import yaml
 from jouleshift import environment, store
 from jouleshift.config import StudyConfig, load_yaml
 from jouleshift.errors import BadInput, Bug
+from jouleshift.foreknowledge import known_objectives, refuse_unknowable
 from jouleshift.hpo.executor import Work
 from jouleshift.hpo.study import Progress, run_study
-from jouleshift.records import Evaluation, Run, Trial, TrialRecord, Value
+from jouleshift.objectives import Goal
+from jouleshift.opened import SearchResult
+from jouleshift.records import Evaluation, Trial, TrialRecord
 
 BUILT_IN_DATA = ("digits", "cifar10", "caltech101")
 
@@ -45,22 +47,6 @@ class Silent:
     def note(self, text: str) -> None: ...
     def epoch(self, trial: Trial, epoch: Mapping[str, Any]) -> None: ...
     def progress(self, progress: Progress) -> None: ...
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """A finished search: the run as read from its directory, its report, and why it ended early, if so."""
-
-    run: Run
-    report: Path
-    ended_early: str | None = None
-
-    @property
-    def front(self) -> tuple[TrialRecord, ...]:
-        """The non-dominated full-budget trials, by increasing energy."""
-        from jouleshift.analysis.pareto import front
-
-        return front(self.run)
 
 
 def search(
@@ -109,6 +95,7 @@ def resolve(config: StudyConfig) -> StudyConfig:
         from jouleshift.energy.codecarbon import country_of
 
         country_of(config.region)
+    refuse_unknowable(StudyConfig.layered(config.given(), decided))
     if config.measure_on and (isinstance(config.workers, int) or decided["energy"] == "modelled"):
         raise BadInput(
             f"measure_on {config.measure_on}: needs the workers of a Dask cluster, and --energy deployed or "
@@ -127,11 +114,17 @@ def _automatic_source() -> str:
 
 
 def report(
-    runs: list[Path], *, region: str | None = None, out: Path | None = None, also: Sequence[str] = ()
+    runs: list[Path],
+    *,
+    region: str | None = None,
+    out: Path | None = None,
+    also: Sequence[str] = (),
+    light: bool = False,
 ) -> Path:
     """Write the report of one or several runs; emissions for `region`, by default the first run's.
 
-    `also` names formats of other tools (see `report.interop`) to write into each run directory.
+    With `light` the page has no script and few kilobytes. `also` names formats of other tools (see
+    `report.interop`) to write into each run directory.
     """
     from jouleshift.energy.carbon import intensity
     from jouleshift.report.export import write_report
@@ -144,7 +137,7 @@ def report(
         for form in also:
             space = build_space(run.env["max_depth"], run.config.get("space", {}))
             write_as(form, run, space, where)
-    return write_report(read, where, out)
+    return write_report(read, where, out, "light" if light else "full")
 
 
 def _run(study: StudyConfig, out: Path, watcher: Watcher) -> str | None:
@@ -164,17 +157,18 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> str | None:
             scheduler = make_scheduler(
                 study.scheduler,
                 build_space(workers.facts["max_depth"], study.space),
-                objectives=("error", "energy_j"),
+                objectives=study.objectives,
+                constraints=Goal.of(study.model_dump()).limits,
                 min_budget=study.min_budget,
                 max_budget=study.max_budget,
                 eta=study.eta,
                 seed=study.seed,
-                known=_known(study, workers.foreknown),
+                known=known_objectives(study, workers.foreknown),
             )
             notes = _write_head(study, out, workers.facts, torn_bytes=journal.torn_bytes)
             finished = sum(record.result is not None for record in journal.records)
             watcher.started(study, finished, notes)
-            keeper = _CheckpointKeeper(out / store.CHECKPOINTS, study.max_budget)
+            keeper = _CheckpointKeeper(out / store.CHECKPOINTS, study)
             for record in journal.records:
                 keeper(record)
             live = LiveReport(intensity(study.region))
@@ -195,19 +189,6 @@ def work_of(study: StudyConfig, run: Path, setup: Mapping[str, Any]) -> Work:
         timeout_s=study.trial_timeout_s,
         memory_mb=study.trial_memory_mb,
     )
-
-
-def _known(
-    study: StudyConfig, foreknown: Mapping[str, Any]
-) -> dict[str, Callable[[Mapping[str, Value]], float]]:
-    """The objectives that need no training: modelled energy."""
-    if study.energy != "modelled":
-        return {}
-    from jouleshift.energy.foreknown import ForeknownEnergy, restore
-    from jouleshift.energy.hardware import load_profile
-
-    workload = restore(foreknown["workload"])
-    return {"energy_j": ForeknownEnergy(workload, foreknown["depths"], load_profile(study.profile))}
 
 
 @contextmanager
@@ -253,9 +234,10 @@ def _write_head(study: StudyConfig, out: Path, facts: Mapping[str, Any], *, torn
 class _CheckpointKeeper:
     """Drops checkpoints that no promotion and no front point needs any more, one finished trial a call."""
 
-    def __init__(self, folder: Path, full_budget: int) -> None:
+    def __init__(self, folder: Path, study: StudyConfig) -> None:
         self._folder = folder
-        self._full_budget = full_budget
+        self._full_budget = study.max_budget
+        self._goal = Goal.of(study.model_dump())
         self._front: tuple[TrialRecord, ...] = ()
 
     def __call__(self, record: TrialRecord) -> None:
@@ -266,7 +248,7 @@ class _CheckpointKeeper:
         if record.trial.budget < self._full_budget or not isinstance(record.result, Evaluation):
             return
         candidates = (*self._front, record)
-        self._front = front_of(candidates)
+        self._front = front_of(candidates, self._goal)
         kept = {member.trial.id for member in self._front}
         for candidate in candidates:
             if candidate.trial.id not in kept:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from jouleshift.errors import BadInput, nearest
+from jouleshift.objectives import USUAL, check_objectives, parse_constraint
 
 ShiftType = Literal["Q", "PS"]
 Rounding = Literal["deterministic", "stochastic"]
@@ -143,10 +144,18 @@ class StudyConfig(_Config):
     profile: Annotated[
         str, Field(description="hardware profile of modelled energy: a name or a YAML file")
     ] = "asic-45nm"
+    objectives: Annotated[
+        tuple[str, ...],
+        Field(description="what is minimised, two or more of error, energy_j, latency_s, size_bytes"),
+    ] = USUAL
+    constraint: Annotated[
+        tuple[str, ...],
+        Field(description='limits on what may be on the front, e.g. "error <= 0.1", "size <= 64 kB"'),
+    ] = ()
     region: Annotated[
         str, Field(description="where the energy is drawn, for emissions: ISO code or 'world'")
     ] = "world"
-    scheduler: Annotated[str, Field(description="proposes configurations and budgets")] = "parego-hyperband"
+    scheduler: Annotated[str, Field(description="proposes configurations and budgets")] = "mo-hyperband"
     workers: Annotated[
         int | str,
         Field(
@@ -188,6 +197,21 @@ class StudyConfig(_Config):
             return yaml.safe_load(value) if isinstance(value, str) else value
         except yaml.YAMLError:
             return value
+
+    @field_validator("objectives", "constraint", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("objectives")
+    @classmethod
+    def _known_objectives(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return check_objectives(value)
+
+    @field_validator("constraint")
+    @classmethod
+    def _readable_constraints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(parse_constraint(text).text for text in value)
 
     @field_validator("workers")
     @classmethod

@@ -43,6 +43,7 @@ def report(
     region: str | None = None,
     out: Path | None = None,
     also: list[str] | None = None,
+    light: bool = False,
     series: Path | None = None,
 ) -> None:
     """Write report.html, front.png, trials.csv and front.csv of one or several runs.
@@ -57,13 +58,15 @@ def report(
         folder for the files; by default the first run's
     also
         formats of other tools to write into each run: parquet, deepcave, smac3 or optuna
+    light
+        write a page without scripts, some tens of kilobytes: for a repository or a mail
     series
         CSV of carbon intensities (time, g_per_kwh): says when a search as long as the first run would have
         emitted least
     """
     from jouleshift.api import report as write
 
-    print(write(runs, region=region, out=out, also=also or ()))
+    print(write(runs, region=region, out=out, also=also or (), light=light))
     if series is not None:
         from jouleshift import store
         from jouleshift.cost import greenest_start

@@ -5,8 +5,8 @@ figures of all. So each is measured in a fresh process that imports nothing but 
 protocol (`energy.meter`) runs there too. The process gets a path and numbers and gives numbers back.
 
 A fresh process needs a few seconds before it shows its speed: where processors share no cache that the
-system knows of (virtual machines), its threads start on one of them and are spread after about two seconds. Until
-then two threads are as slow as one. So the warm-up is counted in seconds, not only in calls.
+system knows of (virtual machines), its threads start on one of them and are spread after about two seconds.
+Until then two threads are as slow as one. So the warm-up is counted in seconds, not only in calls.
 """
 
 import time
