@@ -1,7 +1,7 @@
 """A run directory in the real DeepCAVE, which wants Python 3.10 or older and so an environment of its own.
 
-    python3.10 -m venv deepcave && deepcave/bin/pip install DeepCAVE==1.4.1
-    JOULESHIFT_DEEPCAVE=deepcave/bin/python python -m pytest -m slow tests/report/test_deepcave.py
+python3.10 -m venv deepcave && deepcave/bin/pip install DeepCAVE==1.4.1
+JOULESHIFT_DEEPCAVE=deepcave/bin/python python -m pytest -m slow tests/report/test_deepcave.py
 """
 
 import json
