@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class SearchResult:
-    """A search: the run as read from its directory, and its report. Notebooks show it with its front."""
+    """A search: the run as read from its directory, its report, and why it ended early, if so. Notebooks show
+    it with its front."""
 
     run: Run
     report: Path
+    ended_early: str | None = None
 
     @property
     def front(self) -> "Front":

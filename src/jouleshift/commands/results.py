@@ -6,7 +6,7 @@ from jouleshift.commands.front import show_run
 from jouleshift.commands.settings import Settings
 
 
-def verify(run: Path, *, seeds: int = 2, workers: int | None = None) -> None:
+def verify(run: Path, *, seeds: int = 2, workers: int | str | None = None) -> None:
     """Train a run's front again with fresh seeds and judge it on the test split; the same command continues.
 
     Parameters
@@ -16,7 +16,7 @@ def verify(run: Path, *, seeds: int = 2, workers: int | None = None) -> None:
     seeds
         fresh seeds for each configuration of the front and for the default one
     workers
-        trainings at a time; by default as in the search
+        trainings at a time, a Dask scheduler's address or a cluster's YAML file; by default as in the search
     """
     from rich.console import Console
 

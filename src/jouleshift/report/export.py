@@ -66,7 +66,7 @@ def _target(runs: Sequence[Run]) -> Path:
 def trials_csv(view: Digest, points: Sequence[Point], intensity: CarbonIntensity) -> str:
     """These trials as CSV; a column `run` comes first where there are several runs."""
     names = hyperparameters([p.record for p in view.points])
-    table: list[Row] = [row(p.record, names, intensity) for p in points]
+    table: list[Row] = [row(p.record, names, intensity, view.goal) for p in points]
     if len(view.runs) == 1:
         return to_csv(table, columns(names))
     labelled = [{"run": view.runs[p.run].path.name, **line} for p, line in zip(points, table, strict=True)]

@@ -14,7 +14,7 @@ from jouleshift.report.insight import Insight
 from jouleshift.report.markup import Markup, element, join
 from jouleshift.report.sections import definitions, stamp
 from jouleshift.report.sentences import count
-from jouleshift.report.units import duration, percent, quantity
+from jouleshift.report.units import duration, listed, percent, quantity, upper_limit
 
 E = element
 Figures = dict[str, charts.Figure]
@@ -204,10 +204,8 @@ def _progress(view: Digest, found: Insight, figures: Figures) -> Markup | None:
     if found.progress is None or found.reference is None or len(found.progress.epochs) < 2:
         return None
     several = len(view.runs) > 1
-    words = (
-        f"Hypervolume of the front as a share of error ≤ 1, energy ≤ {quantity(found.reference[1], 'J')}, "
-        "against epochs trained at all budgets."
-    )
+    box = listed([upper_limit(*it) for it in zip(view.goal.objectives, found.reference, strict=True)])
+    words = f"Hypervolume of the front as a share of {box}, against epochs trained at all budgets."
     if several:
         words += " The line is the median of the runs, the band holds the middle half."
     return _panel(
@@ -219,7 +217,7 @@ def _progress(view: Digest, found: Insight, figures: Figures) -> Markup | None:
 def cost(view: Digest, intensity: CarbonIntensity) -> Markup:
     """What the search itself took."""
     spent = sum(p.record.duration_s or 0.0 for p in view.points)
-    epochs = sum(result.trained_epochs for result in view.results)
+    epochs = round(sum(result.epoch_equivalents for result in view.results))
     facts: dict[str, Any] = {"trials ended": str(len(view.points) - len(view.of("running")))}
     facts |= {"epochs trained": str(epochs), "time in trials": duration(spent)}
     energy = search_cost(view.runs)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jouleshift.analysis.digest import Digest, Point
-from jouleshift.analysis.pareto import hypervolume, objectives, points_of, reference_point
+from jouleshift.analysis.pareto import hypervolume_share, objectives, points_of, reference_point
 from jouleshift.records import CarbonIntensity, Failure, TrialRecord
 from jouleshift.report.figures import energy_unit
 from jouleshift.report.markup import Markup, element, join
@@ -15,8 +15,8 @@ from jouleshift.report.sentences import (
     headline,
     state_in_words,
 )
-from jouleshift.report.tables import hyperparameters, show_value
-from jouleshift.report.units import percent, quantity, unit_for
+from jouleshift.report.tables import further_objectives, hyperparameters, show_value
+from jouleshift.report.units import listed, percent, quantity, unit_for, upper_limit
 
 E = element
 
@@ -60,10 +60,10 @@ def _tiles(view: Digest) -> list[Markup]:
                 "on the front dominate the default configuration",
             )
         )
-    if reference is not None and reference[1] > 0:
-        share = hypervolume(points, reference) / (reference[0] * reference[1])
-        text = f"hypervolume, as a share of error ≤ 1 and energy ≤ {quantity(reference[1], 'J')}"
-        tiles.append((f"{share:.3f}", text))
+    if reference is not None and all(value > 0 for value in reference):
+        share = hypervolume_share(points_of(comparison.front, view.goal), reference)
+        box = [upper_limit(*entry) for entry in zip(view.goal.objectives, reference, strict=True)]
+        tiles.append((f"{share:.3f}", f"hypervolume, as a share of {listed(box)}"))
     return [E("li", E("b", number), E("span", text)) for number, text in tiles]
 
 
@@ -121,6 +121,7 @@ def front_table(view: Digest, intensity: CarbonIntensity, pick: bool = True) -> 
     unit = energy_unit(view)
     gram = unit_for([intensity.emissions_g(e) for e in points_of(records)[:, 1]], "g")
     names = hyperparameters(records)
+    further = further_objectives(records, view.goal)
     headings = [
         "trial",
         "accuracy",
@@ -128,11 +129,12 @@ def front_table(view: Digest, intensity: CarbonIntensity, pick: bool = True) -> 
         f"energy/{unit.name}",
         "energy saved",
         f"CO₂eq/{gram.name}",
+        *("/".join(heading) for heading, _ in further),
     ]
     header = [E("th", text, scope="col") for text in [*headings, *(n.replace("_", " ") for n in names)]]
     winners = {id(r) for r in comparison.dominating}
     body = []
-    for point in shown:
+    for index, point in enumerate(shown):
         error, energy_j = objectives(point.record) or (None, None)
         gains = comparison.gains(point.record)
         body.append(
@@ -144,6 +146,7 @@ def front_table(view: Digest, intensity: CarbonIntensity, pick: bool = True) -> 
                 E("td", unit.show(energy_j)),
                 _gain(gains[1] if gains else None, " %"),
                 E("td", gram.show(None if energy_j is None else intensity.emissions_g(energy_j))),
+                [E("td", cells[index]) for _, cells in further],
                 [E("td", show_value(point.record.trial.config.get(n))) for n in names],
                 data_point=f"{point.run}-{point.record.trial.id}" if point.run >= 0 else None,
                 class_="is-default" if point.role == "default" else None,
