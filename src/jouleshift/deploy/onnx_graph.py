@@ -27,7 +27,7 @@ class Graph:
     def constant(self, name: Name, values: NDArray[Any]) -> Name:
         """An initializer; what is there already under that name stays."""
         if name not in self._constants:
-            self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(values), name)
+            self._constants[name] = numpy_helper.from_array(np.asarray(values, order="C"), name)
         return name
 
     def scalar(self, value: float, dtype: Any = np.float32) -> Name:
