@@ -26,6 +26,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -76,6 +77,11 @@ class Case:
     def program(self) -> Path:
         return FOLDER / f"{self.group}-{self.seed}.program.safetensors"
 
+    @property
+    def error(self) -> str:
+        with safe_open(self.weights, "torch") as file:
+            return str(file.metadata()["error"])
+
     def build(self) -> nn.Module:
         torch.manual_seed(self.seed)
         return convert(create("resnet20", 10, 1), ShiftConfig())
@@ -103,10 +109,9 @@ def images(data: Prepared) -> Tensor:
     return next(evaluation_batches(data.val))[0][:BATCH].contiguous()
 
 
-def train_all(data: Prepared) -> None:
+def train_all(data: Prepared, order: list[Case]) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    errors = _errors()
-    for case in cases():
+    for case in order:
         if case.program.exists():
             continue
         model = case.build()
@@ -115,16 +120,10 @@ def train_all(data: Prepared) -> None:
         if isinstance(result, Failure):
             print(case, result, flush=True)
             continue
-        save_file({name: value.contiguous() for name, value in model.state_dict().items()}, case.weights)
-        errors[case.weights.stem] = result.error
-        (FOLDER / "errors.json").write_text(json.dumps(errors))
+        weights = {name: value.contiguous() for name, value in model.state_dict().items()}
+        save_file(weights, case.weights, {"error": f"{result.error:.4f}"})
         save_program(lower(model, calibration_images(data)), case.program)
         print(case, f"error {result.error:.3f}", flush=True)
-
-
-def _errors() -> dict[str, float]:
-    path = FOLDER / "errors.json"
-    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def instructions(case: Case, data: Prepared) -> float:
@@ -164,7 +163,6 @@ def record(sources: dict[str, Callable[[Case], float]], passes: int) -> None:
     """Values of all cases, `passes` times, there and back; what the file has is left as it is."""
     rows = read()
     done = {(row["group"], row["seed"], row["source"], row["pass"]) for row in rows}
-    errors = _errors()
     for number in range(passes):
         order = mixed()[:: 1 - 2 * (number % 2)]
         for case in order:
@@ -173,7 +171,7 @@ def record(sources: dict[str, Callable[[Case], float]], passes: int) -> None:
                 if key in done:
                     continue
                 about = (case.group, case.seed, f"{case.learning_rate:.6g}", source, number)
-                row = (*about, f"{value(case):.8g}", UNITS[source], f"{errors[case.weights.stem]:.4f}")
+                row = (*about, f"{value(case):.8g}", UNITS[source], case.error)
                 _append(row)
                 print(*row, flush=True)
 
@@ -219,6 +217,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("step", choices=("train", "count", "measure", "report"))
     parser.add_argument("--passes", type=int, default=2)
+    parser.add_argument(
+        "--backwards", action="store_true", help="train from the last one on, in a second process"
+    )
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.step == "report":
@@ -226,7 +227,7 @@ def main() -> None:
     data = prepare(load("digits", seed=0))
     batch = images(data)
     if given.step == "train":
-        train_all(data)
+        train_all(data, cases()[:: -1 if given.backwards else 1])
     elif given.step == "count":
         certain = {
             "modelled": lambda case: modelled(case, False),
