@@ -13,8 +13,8 @@ SLOW = [(network, bits) for network in ("mobilenetv2", "googlenet") for bits in 
     [("resnet20", 4), *(pytest.param(*each, marks=pytest.mark.slow) for each in [("resnet20", 2), *SLOW])],
 )
 def test_weights_take_their_bits_and_the_rest_is_small(network, bits):
-    """Weights: weight_bits / 32 of float32, exactly. Beside them 8 bytes a channel in C, bias and multiplier, and
-    in a safetensors file one more a channel and the description of each node."""
+    """Weights: weight_bits / 32 of float32, exactly. Beside them 8 bytes a channel in C, bias and multiplier,
+    and in a safetensors file one more a channel and the description of each node."""
     program = program_of(network, bits)
     found = dict(sizes(program))
     weights = program.n_weights * bits / 8
