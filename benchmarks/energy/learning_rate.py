@@ -236,11 +236,12 @@ def main() -> None:
     if given.step == "train":
         train_all(data, cases(given.network)[:: -1 if given.backwards else 1])
     elif given.step == "count":
-        certain = {
+        models = {
             "modelled": lambda case: modelled(case, False),
             "modelled, used span": lambda case: modelled(case, True),
         }
-        record(given.network, certain | {"instructions": lambda case: instructions(case, data)}, passes=1)
+        record(given.network, models, passes=1)
+        record(given.network, {"instructions": lambda case: instructions(case, data)}, passes=1)
     else:
         meter = EnergyMeter(detect(), power_w=POWER_W, protocol=WINDOWS)
         both = {
