@@ -9,6 +9,9 @@ needs none of that, so a file is read only if it is as narrow as ours are:
 - no weight and no constant is a pickle, and the example images hold nothing but tensors;
 - operators are ATen's, and sizes are numbers and symbols.
 
+Archives are those of torch 2.14; versions of PyTorch that write others (pickled weights, before about 2.9)
+have their files refused here, though PyTorch itself reads them.
+
 What was looked at is handed to PyTorch as a new archive in memory, so that no second reading of the same
 bytes can find something else in them.
 """
