@@ -8,8 +8,8 @@ the loss fetched after each batch, then validation in batches of 16. Ours: `joul
 128, channels last, augmentation on, which the paper's way does not have. Both train on the same images and
 validate on a quarter as many, after decoding, which neither includes.
 
-Rows: our loop; the paper's loop around our layers (what the loop costs); with `--peer` the paper's loop
-around DeepShift's layers (what the paper's users had).
+Rows: our loop, in bfloat16 where the processor has it, and in float32; the paper's loop around our layers
+(what the loop costs); with `--peer` the paper's loop around DeepShift's layers (what the paper's users had).
 """
 
 import argparse
@@ -27,11 +27,12 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from jouleshift import conversion, models
-from jouleshift.config import ShiftConfig, TrainConfig
+from jouleshift.config import Precision, ShiftConfig, TrainConfig
 from jouleshift.data.batches import Prepared, prepare
 from jouleshift.data.sources import ImageSet, Splits, load
 from jouleshift.records import Failure
 from jouleshift.train.loop import train
+from jouleshift.train.recipe import Recipe, computes_in_bf16
 
 PAPER_BATCH = 16
 
@@ -104,10 +105,11 @@ def top_accuracies(logits: torch.Tensor, labels: torch.Tensor) -> tuple[float, f
     return hits[:, :1].sum().item() / len(labels), hits.sum().item() / len(labels)
 
 
-def our_epoch(data: Prepared, network: nn.Module) -> Callable[[], None]:
+def our_epoch(data: Prepared, network: nn.Module, precision: Precision) -> Callable[[], None]:
     def epoch() -> None:
         config = TrainConfig(optimizer="Adam", learning_rate=0.01)
-        result = train(network, data, config, epochs=1, horizon=1, seed=0)
+        recipe = Recipe(precision=precision)
+        result = train(network, data, config, epochs=1, horizon=1, seed=0, recipe=recipe)
         assert not isinstance(result, Failure), result
 
     return epoch
@@ -127,10 +129,15 @@ def main() -> None:
         options.data, seed=0, limit_train=options.images, limit_val=options.images // 4, with_test=False
     )
     classes = len(splits.class_names)
+    data = prepare(splits)
+    precisions: list[Precision] = ["bf16", "float32"]
     epochs = {
-        "our loop, our layers": our_epoch(prepare(splits), shift_network(options.model, classes)),
-        "the paper's loop, our layers": paper_epoch(splits, shift_network(options.model, classes)),
+        f"our loop, our layers, {precision}": our_epoch(
+            data, shift_network(options.model, classes), precision
+        )
+        for precision in precisions[not computes_in_bf16(torch.device("cpu")) :]
     }
+    epochs["the paper's loop, our layers"] = paper_epoch(splits, shift_network(options.model, classes))
     if options.peer:
         sys.path.insert(0, str(options.peer))
         with contextlib.redirect_stdout(io.StringIO()):

@@ -10,6 +10,7 @@ waiting threads do not spin) is the one to compare by.
 """
 
 import json
+import math
 import os
 import platform
 import random
@@ -25,6 +26,7 @@ from typing import Any
 import torch
 
 RESULTS = Path(__file__).parent / "results"
+_FEWEST_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,22 @@ class Times:
         return {"wall_s": summary(self.wall_s), "cpu_s": summary(self.cpu_s)}
 
 
-def interleaved(steps: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 2) -> dict[str, Times]:
-    """Time each step in each round."""
+def interleaved(
+    steps: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 2, limit_s: float = math.inf
+) -> dict[str, Times]:
+    """Time each step in each round, in at most `rounds` rounds; after `limit_s` seconds no fourth one begins.
+
+    The limit counts the warm-up too.
+    """
+    started = time.perf_counter()
     for step in steps.values():
         for _ in range(warm_up):
             step()
     order, shuffled = list(steps), random.Random(0)
     times = {name: Times() for name in steps}
-    for _ in range(rounds):
+    for done in range(rounds):
+        if done >= _FEWEST_ROUNDS and time.perf_counter() - started > limit_s:
+            break
         shuffled.shuffle(order)
         for name in order:
             wall, cpu = time.perf_counter(), time.process_time()

@@ -93,8 +93,8 @@ class TestBadInput:
         )
 
     def test_unknown_scheduler(self, tmp_path):
-        message = self.refused(tmp_path, "search", "digits", "--scheduler", "parego")
-        assert "parego-hyperband" in message
+        message = self.refused(tmp_path, "search", "digits", "--scheduler", "mo-hyperbnd")
+        assert "did you mean 'mo-hyperband'?" in message
 
     def test_typo_in_a_flag(self, tmp_path):
         assert "--trials" in self.refused(tmp_path, "search", "digits", "--trails", "3")

@@ -24,7 +24,7 @@ from jouleshift.records import Evaluation
 from tests.deploy.networks import Everything, images, shifted
 
 EIGHT_BITS = {"activation_integer_bits": 3, "activation_fraction_bits": 5, "weight_bits": 4}
-QUICKLY = Conditions("auto", batch=8, threads=1, power_w=15.0, windows=2, window_s=0.05)
+QUICKLY = Conditions("auto", batch=8, threads=1, power_w=15.0, windows=2, window_s=0.05, warm_up_s=0)
 
 
 @pytest.fixture(scope="module")

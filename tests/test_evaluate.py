@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from jouleshift.config import StudyConfig
-from jouleshift.energy.foreknown import ForeknownEnergy, restore
 from jouleshift.errors import BadInput
 from jouleshift.evaluate import Evaluator, resolve_device
+from jouleshift.foreknowledge import known_objectives, refuse_unknowable
 from jouleshift.hpo.scheduler import plain
 from jouleshift.records import Evaluation, Failure, Trial
 from jouleshift.space import build_space
@@ -90,12 +90,30 @@ def test_modelled_energy_is_known_before_training_and_stamped(evaluator):
     assert "45" in default.energy.origin
 
 
-def test_what_a_worker_says_in_advance_gives_its_own_energy(evaluator):
-    sent = json.loads(json.dumps(evaluator.foreknown))
-    energy = ForeknownEnergy(restore(sent["workload"]), sent["depths"], evaluator.profile)
+def test_what_a_worker_says_in_advance_is_what_it_finds(tmp_path):
+    """Energy, latency and size, to the last bit."""
+    names = ("error", "energy_j", "latency_s", "size_bytes")
+    study = STUDY.model_copy(update={"energy": "modelled", "profile": "cortex-m4", "objectives": names})
+    evaluator = Evaluator(study, tmp_path)
+    known = known_objectives(study, json.loads(json.dumps(evaluator.foreknown)))
+    assert set(known) == {"energy_j", "latency_s", "size_bytes"}
     for number, changes in ((11, {}), (12, {"shift_depth": 2, "shift_type": "Q", "weight_bits": 3})):
         asked = trial(evaluator, number, 1, **changes)
-        assert evaluator(asked).energy.energy_j == energy(asked.config)
+        found = evaluator(asked).values
+        assert {name: foretold(asked.config) for name, foretold in known.items()} == {
+            name: found[name] for name in known
+        }
+        assert 0 < found["latency_s"] < 0.1
+
+
+@pytest.mark.parametrize(
+    ("settings", "remedy"),
+    [({"energy": "modelled"}, "--profile cortex-m4"), ({"energy": "simulated"}, "--energy deployed")],
+)
+def test_a_latency_that_nothing_gives_is_refused_with_the_remedy(settings, remedy):
+    study = StudyConfig(**settings, constraint=("latency <= 5 ms",))
+    with pytest.raises(BadInput, match=remedy):
+        refuse_unknowable(study)
 
 
 def test_simulated_energy_is_stamped_as_such(tmp_path):

@@ -9,8 +9,9 @@ import pytest
 
 from jouleshift import store
 from jouleshift.errors import BadInput
+from jouleshift.journal import Asked, Finished, read_events, records
 from jouleshift.records import Failure, Trial
-from jouleshift.store import Asked, Finished, Journal
+from jouleshift.store import Journal
 from tests.toys import evaluation
 
 EVENTS = [
@@ -23,14 +24,14 @@ EVENTS = [
 
 
 def write(directory: Path, events) -> Path:
-    with Journal(directory) as journal:
+    with Journal(directory) as opened:
         for event in events:
-            journal.append(event)
+            opened.append(event)
     return directory / store.JOURNAL
 
 
 def test_events_come_back_exactly(tmp_path):
-    events, _, torn = store.read_events(write(tmp_path, EVENTS))
+    events, _, torn = read_events(write(tmp_path, EVENTS))
     assert events == EVENTS
     assert torn == 0
 
@@ -54,7 +55,7 @@ def test_a_journal_torn_at_any_byte_keeps_all_whole_lines_and_goes_on(tmp_path):
             assert journal.events == EVENTS[:complete]
             assert journal.torn_bytes == cut - ([0, *ends][complete])
             journal.append(EVENTS[3])
-        assert store.read_events(directory / store.JOURNAL)[0] == [*EVENTS[:complete], EVENTS[3]]
+        assert read_events(directory / store.JOURNAL)[0] == [*EVENTS[:complete], EVENTS[3]]
 
 
 def test_a_flipped_bit_in_the_last_line_is_a_torn_line_and_elsewhere_an_error_naming_it(tmp_path):
@@ -65,14 +66,14 @@ def test_a_flipped_bit_in_the_last_line_is_a_torn_line_and_elsewhere_an_error_na
         return line[:20] + bytes([line[20] ^ 1]) + line[21:]
 
     path.write_bytes(b"".join([*lines[:-1], flipped(lines[-1])]))
-    assert store.read_events(path)[0] == EVENTS[:-1]
+    assert read_events(path)[0] == EVENTS[:-1]
     path.write_bytes(b"".join([lines[0], flipped(lines[1]), *lines[2:]]))
     with pytest.raises(BadInput, match=r"trials\.jsonl line 2 is damaged"):
-        store.read_events(path)
+        read_events(path)
 
 
 def test_records_pair_questions_with_answers(tmp_path):
-    first, second, third = store.records(EVENTS)
+    first, second, third = records(EVENTS)
     assert first.result == EVENTS[1].result
     assert first.duration_s == 3.25
     assert isinstance(second.result, Failure)
@@ -95,7 +96,7 @@ def test_a_second_writer_is_refused_with_the_name_of_the_first_and_a_killed_one_
         pass
     with pytest.raises(BadInput, match=f"process {other.pid} on "):
         store.set_aside(tmp_path)
-    assert store.read_events(tmp_path / store.JOURNAL)[0] == []
+    assert read_events(tmp_path / store.JOURNAL)[0] == []
     other.kill()
     other.join()
     with Journal(tmp_path) as journal:
@@ -112,7 +113,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing_finished(tmp_path, monkeypatc
         with pytest.raises(BadInput, match="No space left on device; finished trials are kept"):
             journal.append(EVENTS[1])
     monkeypatch.undo()
-    assert store.read_events(tmp_path / store.JOURNAL)[0][0] == EVENTS[0]
+    assert read_events(tmp_path / store.JOURNAL)[0][0] == EVENTS[0]
 
 
 def test_a_directory_that_cannot_be_made_is_one_line(tmp_path):

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from jouleshift.hpo.executors import Done
+from jouleshift.hpo.executor import Done
 from jouleshift.hpo.scheduler import Problem, Proposal, Scheduler
 from jouleshift.records import EnergyReading, Epoch, Evaluation, Failure, Trial
 

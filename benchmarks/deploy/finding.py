@@ -7,7 +7,8 @@ activation bits, of three networks, from each of the three sources of energy.
 
 The networks are untrained but have seen data (their batch norms are filled); energy does not ask for more.
 Each point is measured in a process of its own, the list once forwards and once backwards, so that drift
-shows as a difference between the two. Results: benchmarks/results/finding.csv and docs/finding.png.
+shows as a difference between the two. The same command continues. Results:
+benchmarks/results/finding.csv and docs/finding.png.
 """
 
 import argparse
@@ -112,7 +113,7 @@ def deployed(point: Point, batch: int) -> tuple[float, str, str]:
             torch.onnx.export(model, (images(batch),), path, dynamo=False, input_names=["images"])
         else:
             save_program(lower(model, images(16)), path)
-        conditions = Conditions("auto", batch, threads=2, power_w=POWER_W, windows=5, window_s=0.4)
+        conditions = Conditions("auto", batch, threads=2, power_w=POWER_W, windows=3, window_s=0.4)
         ran = run_alone(path, images(batch).numpy(), conditions)
     energy = ran.energy
     return energy.energy_j or float("nan"), energy.kind, f"{energy.origin}, {ran.runtime}"
@@ -130,18 +131,29 @@ def measured(source: str, point: Point) -> tuple[float, str, str]:
 
 
 def run(sources: list[str]) -> None:
+    """Measure what the file does not have yet; every point is written as it comes."""
     todo = list(points())
-    rows = [row for row in read() if row["source"] not in sources]
+    rows = read()
+    done = {(row["network"], row["source"], row["varied"], row["value"], row["pass"]) for row in rows}
     for source in sources:
         for number, order in enumerate((todo, todo[::-1]) if source != "modelled" else (todo,)):
             for point in order:
-                try:
-                    energy_j, kind, origin = measured(source, point)
-                except BadInput as refusal:
-                    energy_j, kind, origin = float("nan"), "refused", str(refusal)
-                row = (point.network, source, point.varied, point.value, energy_j, kind, origin, number)
-                rows.append(dict(zip(FIELDS, map(str, row), strict=True)))
-                print(*row, flush=True)
+                key = (point.network, source, point.varied, str(point.value), str(number))
+                if key not in done:
+                    rows.append(dict(zip(FIELDS, (*key[:4], *observed(source, point), key[4]), strict=True)))
+                    print(*rows[-1].values(), flush=True)
+                    write(rows)
+
+
+def observed(source: str, point: Point) -> tuple[str, str, str]:
+    try:
+        energy_j, kind, origin = measured(source, point)
+    except BadInput as refusal:
+        return "nan", "refused", str(refusal)
+    return str(energy_j), kind, origin
+
+
+def write(rows: list[dict[str, str]]) -> None:
     with RESULT.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, FIELDS)
         writer.writeheader()

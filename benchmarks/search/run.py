@@ -19,6 +19,7 @@ from pathlib import Path
 import moocore
 import numpy as np
 
+from benchmarks.search.peers import PEERS
 from benchmarks.search.problems import MAX_BUDGET, PROBLEMS, Benchmark
 from jouleshift.hpo import make_scheduler
 from jouleshift.hpo.scheduler import Scheduler
@@ -62,7 +63,7 @@ def trace(
 
 def rows(problem: Benchmark, method: str, seed: int, epochs: int) -> list[dict[str, object]]:
     scheduler = make_scheduler(
-        method,
+        PEERS.get(method, method),
         problem.space(),
         objectives=problem.objectives,
         min_budget=1,

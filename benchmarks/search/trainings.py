@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.search.table import EPOCHS, FIELDS, Row, read
 from jouleshift.config import StudyConfig
 from jouleshift.evaluate import Evaluator
-from jouleshift.hpo.acquisition import pareto_mask
+from jouleshift.hpo.acquisition.ehvi import pareto_mask
 from jouleshift.hpo.encoding import Encoding
 from jouleshift.records import Epoch, Failure, Trial, Value
 from jouleshift.space import build_space

@@ -18,6 +18,7 @@ _PUBLIC = {
     "lower": "deploy.lower",
     "make_scheduler": "hpo",
     "measure": "energy.meter",
+    "open_run": "opened",
     "search": "api",
 }
 
@@ -31,6 +32,7 @@ __all__ = [
     "lower",
     "make_scheduler",
     "measure",
+    "open_run",
     "search",
 ]
 

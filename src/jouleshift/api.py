@@ -11,9 +11,8 @@ import json
 import os
 import shutil
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,8 +21,12 @@ import yaml
 from jouleshift import environment, store
 from jouleshift.config import StudyConfig, load_yaml
 from jouleshift.errors import BadInput, Bug
+from jouleshift.foreknowledge import known_objectives, refuse_unknowable
+from jouleshift.hpo.executor import Work
 from jouleshift.hpo.study import Progress, run_study
-from jouleshift.records import Evaluation, Run, Trial, TrialRecord, Value
+from jouleshift.objectives import Goal
+from jouleshift.opened import SearchResult
+from jouleshift.records import Evaluation, Trial, TrialRecord
 
 BUILT_IN_DATA = ("digits", "cifar10", "caltech101")
 
@@ -32,6 +35,7 @@ class Watcher(Protocol):
     """Whoever shows a search to a person."""
 
     def started(self, config: StudyConfig, finished: int, notes: list[str]) -> None: ...
+    def note(self, text: str) -> None: ...
     def epoch(self, trial: Trial, epoch: Mapping[str, Any]) -> None: ...
     def progress(self, progress: Progress) -> None: ...
 
@@ -40,23 +44,9 @@ class Silent:
     """Shows nothing."""
 
     def started(self, config: StudyConfig, finished: int, notes: list[str]) -> None: ...
+    def note(self, text: str) -> None: ...
     def epoch(self, trial: Trial, epoch: Mapping[str, Any]) -> None: ...
     def progress(self, progress: Progress) -> None: ...
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """A finished search: the run as read from its directory, and its report."""
-
-    run: Run
-    report: Path
-
-    @property
-    def front(self) -> tuple[TrialRecord, ...]:
-        """The non-dominated full-budget trials, by increasing energy."""
-        from jouleshift.analysis.pareto import front
-
-        return front(self.run)
 
 
 def search(
@@ -79,8 +69,9 @@ def search(
     assert study.out is not None
     if fresh:
         store.set_aside(study.out)
-    _run(study, study.out, watcher or Silent())
-    return SearchResult(store.read_run(study.out), report([study.out], region=study.region, also=["smac3"]))
+    ended_early = _run(study, study.out, watcher or Silent())
+    page = report([study.out], region=study.region, also=["smac3"])
+    return SearchResult(store.read_run(study.out), page, ended_early)
 
 
 def resolve(config: StudyConfig) -> StudyConfig:
@@ -104,7 +95,14 @@ def resolve(config: StudyConfig) -> StudyConfig:
         from jouleshift.energy.codecarbon import country_of
 
         country_of(config.region)
-    decided["threads"] = config.threads or max(1, (os.cpu_count() or 1) // config.workers)
+    refuse_unknowable(StudyConfig.layered(config.given(), decided))
+    if config.measure_on and (isinstance(config.workers, int) or decided["energy"] == "modelled"):
+        raise BadInput(
+            f"measure_on {config.measure_on}: needs the workers of a Dask cluster, and --energy deployed or "
+            "simulated (modelled energy is computed, not measured)"
+        )
+    if isinstance(config.workers, int):
+        decided["threads"] = config.threads or max(1, (os.cpu_count() or 1) // config.workers)
     return StudyConfig.layered(config.given(), decided)
 
 
@@ -116,11 +114,17 @@ def _automatic_source() -> str:
 
 
 def report(
-    runs: list[Path], *, region: str | None = None, out: Path | None = None, also: Sequence[str] = ()
+    runs: list[Path],
+    *,
+    region: str | None = None,
+    out: Path | None = None,
+    also: Sequence[str] = (),
+    light: bool = False,
 ) -> Path:
     """Write the report of one or several runs; emissions for `region`, by default the first run's.
 
-    `also` names formats of other tools (see `report.interop`) to write into each run directory.
+    With `light` the page has no script and few kilobytes. `also` names formats of other tools (see
+    `report.interop`) to write into each run directory.
     """
     from jouleshift.energy.carbon import intensity
     from jouleshift.report.export import write_report
@@ -133,41 +137,38 @@ def report(
         for form in also:
             space = build_space(run.env["max_depth"], run.config.get("space", {}))
             write_as(form, run, space, where)
-    return write_report(read, where, out)
+    return write_report(read, where, out, "light" if light else "full")
 
 
-def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
+def _run(study: StudyConfig, out: Path, watcher: Watcher) -> str | None:
+    """Run or continue the study; the reason where it ends before it has all its trials."""
     from jouleshift.cost import counted
     from jouleshift.energy.carbon import intensity
     from jouleshift.hpo import make_scheduler
-    from jouleshift.hpo.executors import Workers
+    from jouleshift.hpo.executors import make_workers
+    from jouleshift.hpo.stopping import rules_of
     from jouleshift.report.live import LiveReport
     from jouleshift.space import build_space
 
     with _opened(study, out) as journal:
-        workers = Workers(
-            {"study": study.model_dump(mode="json"), "checkpoints": str(out / store.CHECKPOINTS)},
-            count=study.workers,
-            log=out / store.LOG,
-            timeout_s=study.trial_timeout_s,
-            memory_mb=study.trial_memory_mb,
-            on_epoch=watcher.epoch,
-        )
-        with counted(out, study.power_w), workers:
+        work = work_of(study, out, {"checkpoints": str((out / store.CHECKPOINTS).resolve())})
+        pool = make_workers(study.workers, work, watcher.epoch, watcher.note)
+        with counted(out, study.power_w) as spent, pool as workers:
             scheduler = make_scheduler(
                 study.scheduler,
                 build_space(workers.facts["max_depth"], study.space),
-                objectives=("error", "energy_j"),
+                objectives=study.objectives,
+                constraints=Goal.of(study.model_dump()).limits,
                 min_budget=study.min_budget,
                 max_budget=study.max_budget,
                 eta=study.eta,
                 seed=study.seed,
-                known=_known(study, workers.foreknown),
+                known=known_objectives(study, workers.foreknown),
             )
             notes = _write_head(study, out, workers.facts, torn_bytes=journal.torn_bytes)
             finished = sum(record.result is not None for record in journal.records)
             watcher.started(study, finished, notes)
-            keeper = _CheckpointKeeper(out / store.CHECKPOINTS, study.max_budget)
+            keeper = _CheckpointKeeper(out / store.CHECKPOINTS, study)
             for record in journal.records:
                 keeper(record)
             live = LiveReport(intensity(study.region))
@@ -176,20 +177,18 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> None:
                 keeper(record)
                 live.update(lambda: store.read_run(out))
 
-            run_study(scheduler, workers, journal, study.trials, watcher.progress, tidy)
+            rules = rules_of(study, spent.duration_s, spent.energy_j)
+            return run_study(scheduler, workers, journal, study.trials, watcher.progress, tidy, rules)
 
 
-def _known(
-    study: StudyConfig, foreknown: Mapping[str, Any]
-) -> dict[str, Callable[[Mapping[str, Value]], float]]:
-    """The objectives that need no training: modelled energy."""
-    if study.energy != "modelled":
-        return {}
-    from jouleshift.energy.foreknown import ForeknownEnergy, restore
-    from jouleshift.energy.hardware import load_profile
-
-    workload = restore(foreknown["workload"])
-    return {"energy_j": ForeknownEnergy(workload, foreknown["depths"], load_profile(study.profile))}
+def work_of(study: StudyConfig, run: Path, setup: Mapping[str, Any]) -> Work:
+    """What the workers of a run are told: its study, and what `setup` adds."""
+    return Work(
+        setup={"study": study.model_dump(mode="json"), **setup},
+        log=(run / store.LOG).resolve(),
+        timeout_s=study.trial_timeout_s,
+        memory_mb=study.trial_memory_mb,
+    )
 
 
 @contextmanager
@@ -235,9 +234,10 @@ def _write_head(study: StudyConfig, out: Path, facts: Mapping[str, Any], *, torn
 class _CheckpointKeeper:
     """Drops checkpoints that no promotion and no front point needs any more, one finished trial a call."""
 
-    def __init__(self, folder: Path, full_budget: int) -> None:
+    def __init__(self, folder: Path, study: StudyConfig) -> None:
         self._folder = folder
-        self._full_budget = full_budget
+        self._full_budget = study.max_budget
+        self._goal = Goal.of(study.model_dump())
         self._front: tuple[TrialRecord, ...] = ()
 
     def __call__(self, record: TrialRecord) -> None:
@@ -248,7 +248,7 @@ class _CheckpointKeeper:
         if record.trial.budget < self._full_budget or not isinstance(record.result, Evaluation):
             return
         candidates = (*self._front, record)
-        self._front = front_of(candidates)
+        self._front = front_of(candidates, self._goal)
         kept = {member.trial.id for member in self._front}
         for candidate in candidates:
             if candidate.trial.id not in kept:

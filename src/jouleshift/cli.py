@@ -83,18 +83,24 @@ def demo(
 
 
 @app.command
-def status(run: Path) -> None:
+def status(run: Path, *, watch: bool = False) -> None:
     """What of a run is done, what failed, and the front so far.
 
     Parameters
     ----------
     run
         run directory
+    watch
+        show it while a search writes it, until that ends
     """
     from rich.console import Console
 
     from jouleshift import store
 
+    if watch:
+        from jouleshift.watching import watch as watch_run
+
+        watch_run(run, Console())
     read = store.read_run(run)
     show_run(read, read.config.get("region", "world"), Console())
 
@@ -129,8 +135,8 @@ def _search(
     with SearchDisplay(console) as display, tracked(track, display) as watcher:
         result = run_search(data, config=config, fresh=fresh, watcher=watcher, **settings)
     show_run(result.run, result.run.config["region"], console)
-    if len(result.run.trials) < result.run.config["trials"]:
-        console.print("The search ended early: the space holds no further configuration.")
+    if result.ended_early is not None:
+        console.print(f"The search ended early: {result.ended_early}.", soft_wrap=True, highlight=False)
     console.print(f"report: {result.report}", markup=False, highlight=False, soft_wrap=True)
 
 

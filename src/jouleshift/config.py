@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from jouleshift.errors import BadInput, nearest
+from jouleshift.objectives import USUAL, check_objectives, parse_constraint
 
 ShiftType = Literal["Q", "PS"]
 Rounding = Literal["deterministic", "stochastic"]
@@ -77,7 +78,12 @@ class TrainConfig(_Config):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
-RESUMABLE = frozenset({"trials", "workers", "threads", "out", "region", "trial_timeout_s", "trial_memory_mb"})
+RESUMABLE = frozenset(
+    [
+        *("trials", "workers", "threads", "out", "region", "trial_timeout_s", "trial_memory_mb"),
+        *("stop_epochs", "stop_time_s", "stop_energy_j", "stop_stagnation"),
+    ]
+)
 """Settings that may differ when a run is continued: they change no finished trial."""
 
 
@@ -138,17 +144,44 @@ class StudyConfig(_Config):
     profile: Annotated[
         str, Field(description="hardware profile of modelled energy: a name or a YAML file")
     ] = "asic-45nm"
+    objectives: Annotated[
+        tuple[str, ...],
+        Field(description="what is minimised, two or more of error, energy_j, latency_s, size_bytes"),
+    ] = USUAL
+    constraint: Annotated[
+        tuple[str, ...],
+        Field(description='limits on what may be on the front, e.g. "error <= 0.1", "size <= 64 kB"'),
+    ] = ()
     region: Annotated[
         str, Field(description="where the energy is drawn, for emissions: ISO code or 'world'")
     ] = "world"
-    scheduler: Annotated[str, Field(description="proposes configurations and budgets")] = "parego-hyperband"
-    workers: Annotated[int, Field(ge=1, description="trials trained at a time")] = 1
+    scheduler: Annotated[str, Field(description="proposes configurations and budgets")] = "mo-hyperband"
+    workers: Annotated[
+        int | str,
+        Field(
+            description="trials trained at a time on this machine, the address of a Dask scheduler "
+            "(tcp://host:8786), or a YAML file that describes a cluster"
+        ),
+    ] = 1
     threads: Annotated[
         int | None, Field(ge=1, description="CPU threads a worker; default: cores / workers")
+    ] = None
+    measure_on: Annotated[
+        str | None, Field(description="Dask resource of the workers that measure energy; the others train")
     ] = None
     device: Annotated[str, Field(description="auto, cpu, cuda or mps")] = "auto"
     trial_timeout_s: Annotated[float | None, Field(gt=0, description="a longer trial fails")] = None
     trial_memory_mb: Annotated[int | None, Field(ge=64, description="a trial that takes more fails")] = None
+    stop_epochs: Annotated[int | None, Field(ge=1, description="start no trial after so many epochs")] = None
+    stop_time_s: Annotated[
+        float | None, Field(gt=0, description="start no trial after so many seconds of searching")
+    ] = None
+    stop_energy_j: Annotated[
+        float | None, Field(gt=0, description="start no trial after so many joules of this machine")
+    ] = None
+    stop_stagnation: Annotated[
+        int | None, Field(ge=1, description="stop when so many trials enlarge the front by less than 1 %")
+    ] = None
     space: Annotated[
         Mapping[str, Any],
         Field(description="hyperparameters narrowed or fixed, e.g. {weight_bits: [2, 4], optimizer: SGD}"),
@@ -164,6 +197,32 @@ class StudyConfig(_Config):
             return yaml.safe_load(value) if isinstance(value, str) else value
         except yaml.YAMLError:
             return value
+
+    @field_validator("objectives", "constraint", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("objectives")
+    @classmethod
+    def _known_objectives(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return check_objectives(value)
+
+    @field_validator("constraint")
+    @classmethod
+    def _readable_constraints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(parse_constraint(text).text for text in value)
+
+    @field_validator("workers")
+    @classmethod
+    def _workers_somewhere(cls, value: int | str) -> int | str:
+        if isinstance(value, str) and value.isdecimal():
+            value = int(value)
+        place = isinstance(value, str) and ("://" in value or value.endswith((".yaml", ".yml")))
+        known = place or (isinstance(value, int) and value >= 1)
+        if not known:
+            raise ValueError("expected a number from 1 on, tcp://host:port, or a cluster's YAML file")
+        return value
 
     @classmethod
     def layered(cls, *layers: Mapping[str, Any]) -> Self:

@@ -7,6 +7,7 @@ A process killed outright (kill -9) leaves no entry for its time.
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -18,19 +19,47 @@ from jouleshift.records import Run
 from jouleshift.report.units import duration, percent
 
 
+@dataclass(frozen=True)
+class SoFar:
+    """What a search took up to now, every time it was run."""
+
+    now: Spent
+    before_s: float
+    before_j: float | None
+
+    def duration_s(self) -> float:
+        self.now.update()
+        return self.before_s + self.now.duration_s
+
+    def energy_j(self) -> float | None:
+        """Joules of the machine; None where a part is not known."""
+        self.now.update()
+        if self.before_j is None or self.now.energy_j is None:
+            return None
+        return self.before_j + self.now.energy_j
+
+
 @contextmanager
-def counted(run: Path, power_w: float | None) -> Iterator[None]:
+def counted(run: Path, power_w: float | None) -> Iterator[SoFar]:
     """Count what passes while the block runs, and write it down however the block ends."""
     cost = None
     try:
         with spent(detect(), power_w) as cost:
-            yield
+            yield _with_earlier(run, cost)
     finally:
         path = run / store.ENVIRONMENT
         if cost is not None and path.is_file():
             environment = json.loads(path.read_text(encoding="utf-8"))
             environment.setdefault("search_energy", []).append(_entry(cost))
             store.write_atomically(path, json.dumps(environment, indent=2, ensure_ascii=False) + "\n")
+
+
+def _with_earlier(run: Path, cost: Spent) -> SoFar:
+    path = run / store.ENVIRONMENT
+    entries = json.loads(path.read_text(encoding="utf-8")).get("search_energy", []) if path.is_file() else []
+    joules = [entry["energy_j"] for entry in entries]
+    before_j = None if None in joules else sum(joules, 0.0)
+    return SoFar(cost, sum(entry["duration_s"] for entry in entries), before_j)
 
 
 def _entry(cost: Spent) -> dict[str, object]:

@@ -20,6 +20,10 @@ class BadInput(Exception):  # noqa: N818 - it names what happened, not that it i
         super().__init__(" ".join(message.split()))
 
 
+class Unwritable(BadInput):
+    """The disk takes nothing more. It ends a search, where other input that is refused fails a trial."""
+
+
 class Bug(Exception):  # noqa: N818 - it names what happened
     """A defect of ours met during a run; its traceback is in `log`. The command line exits with code 1."""
 

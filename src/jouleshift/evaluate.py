@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import nn
@@ -25,7 +25,7 @@ from jouleshift.energy.foreknown import describe
 from jouleshift.energy.hardware import load_profile, model_energy
 from jouleshift.energy.quiet import trial_running
 from jouleshift.energy.workload import trace
-from jouleshift.errors import BadInput
+from jouleshift.errors import BadInput, Unwritable
 from jouleshift.records import EnergyReading, Epoch, Evaluation, Failure, Trial, Value
 from jouleshift.train.loop import TrainResult, train, validate
 
@@ -49,6 +49,14 @@ def train_config(config: Mapping[str, Value], study: StudyConfig) -> TrainConfig
     names = ("batch_size", "optimizer", "learning_rate", "momentum", "weight_decay")
     sampled: dict[str, Any] = {name: config[name] for name in names}
     return TrainConfig(**sampled, **recipes.training_settings(study))
+
+
+class Judged(NamedTuple):
+    """What a trained network is: error 0 … 1, and energy and time of one inference of one image."""
+
+    error: float
+    energy: EnergyReading
+    latency_s: float | None = None
 
 
 class Evaluator:
@@ -87,7 +95,10 @@ class Evaluator:
         """What `energy.foreknown` needs to price configurations without this network; plain JSON."""
         model = self.build(self.study.seed)
         workload = trace(model, torch.zeros(1, *self.image_shape))
-        return {"workload": describe(workload), "depths": conversion.depths(model, self.study.mode)}
+        depths = conversion.depths(model, self.study.mode)
+        counts = {name: model.get_parameter(f"{name}.weight").numel() for name in depths}
+        rest = conversion.weight_bytes(model) - 4 * sum(counts.values())
+        return {"workload": describe(workload), "depths": depths, "weights": {**counts, "": rest}}
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -117,22 +128,36 @@ class Evaluator:
     def __call__(
         self, trial: Trial, on_epoch: Callable[[Epoch], None] = lambda epoch: None
     ) -> Evaluation | Failure:
-        try:
-            trained = self.trained(trial, on_epoch)
-        except BadInput as refusal:
-            return Failure("refused", str(refusal))
+        trained = self._trained_unless_refused(trial, on_epoch)
         if isinstance(trained, Failure):
             return trained
         model, result = trained
         started = time.monotonic()
         try:
-            error, energy = self.judge(model, result.error)
+            judged = self.judge(model, result.error)
         except BadInput as refusal:
             return Failure("refused", str(refusal))
-        result = replace(result, error=error)
         if trial.budget < self.study.max_budget:
-            energy = replace(energy, layers={})
-        return _evaluation(result, energy, model, time.monotonic() - started)
+            judged = judged._replace(energy=replace(judged.energy, layers={}))
+        return _evaluation(result, judged, model, time.monotonic() - started)
+
+    def train_only(
+        self, trial: Trial, on_epoch: Callable[[Epoch], None] = lambda epoch: None
+    ) -> Failure | None:
+        """Train a trial up to its checkpoint, from where it can be evaluated anywhere; None where that went
+        well."""
+        trained = self._trained_unless_refused(trial, on_epoch)
+        return trained if isinstance(trained, Failure) else None
+
+    def _trained_unless_refused(
+        self, trial: Trial, on_epoch: Callable[[Epoch], None]
+    ) -> tuple[nn.Module, TrainResult] | Failure:
+        try:
+            return self.trained(trial, on_epoch)
+        except Unwritable:
+            raise
+        except BadInput as refusal:
+            return Failure("refused", str(refusal))
 
     def _float_network(self) -> nn.Module:
         """The float network, trained for the full budget at `TrainConfig`'s rates; kept between workers."""
@@ -160,7 +185,12 @@ class Evaluator:
         """
         model = conversion.convert(self.build(trial.seed), shift_config(trial.config, self.study.mode))
         config = train_config(trial.config, self.study)
-        with trial_running():
+
+        def ended(epoch: Epoch) -> None:
+            on_epoch(epoch)
+            stand_still()
+
+        with trial_running() as stand_still:
             result = train(
                 model,
                 self.data,
@@ -171,13 +201,13 @@ class Evaluator:
                 device=self.device,
                 checkpoint_in=self._checkpoint(trial.parent),
                 checkpoint_out=self._checkpoint(trial.id),
-                on_epoch=on_epoch,
+                on_epoch=ended,
                 recipe=recipes.recipe_for(self.study, model, config.weight_decay, self.teacher),
             )
         return result if isinstance(result, Failure) else (model, result)
 
-    def judge(self, model: nn.Module, error: float) -> tuple[float, EnergyReading]:
-        """Error on the split and energy of one inference, from the study's source.
+    def judge(self, model: nn.Module, error: float) -> Judged:
+        """Error on the split, and energy and latency of one inference, from the study's source.
 
         `error` is training's own, on the validation images. Where the energy is that of the deployed network,
         so is the error. Raises `BadInput` where the network cannot be deployed.
@@ -187,18 +217,20 @@ class Evaluator:
         if self.data.test is not None:
             _, error = validate(model, evaluation_batches(self.data.test))
         if self.study.energy == "simulated":
-            return error, self._simulated(model)
+            return Judged(error, self._simulated(model))
         example = torch.zeros(1, *self.image_shape, device=self.device)
-        return error, model_energy(trace(model, example), self.profile).reading()
+        energy = model_energy(trace(model, example), self.profile).reading()
+        latency_s = None if energy.energy_j is None else self.profile.latency_s(energy.energy_j)
+        return Judged(error, energy, latency_s)
 
-    def _deployed(self, model: nn.Module) -> tuple[float, EnergyReading]:
+    def _deployed(self, model: nn.Module) -> Judged:
         from jouleshift.deploy.deployed import Deployed
         from jouleshift.deploy.measured import Conditions
 
         deployed = Deployed.of(model, self.data)
         conditions = Conditions(threads=torch.get_num_threads(), power_w=self.study.power_w)
         split = self.data.val if self.data.test is None else self.data.test
-        return deployed.error(split), deployed.energy(conditions)
+        return Judged(deployed.error(split), *deployed.measured(conditions))
 
     def _simulated(self, model: nn.Module) -> EnergyReading:
         from jouleshift.energy.codecarbon import simulated
@@ -218,20 +250,21 @@ class Evaluator:
 
 
 def _evaluation(
-    trained: TrainResult, energy: EnergyReading, model: nn.Module, energy_s: float
+    trained: TrainResult, judged: Judged, model: nn.Module, energy_s: float
 ) -> Evaluation | Failure:
     if not math.isfinite(trained.val_loss):
         return Failure("diverged", f"validation loss {trained.val_loss} after {len(trained.curve)} epochs")
-    if energy.energy_j is None:
-        return Failure("refused", f"no energy from {energy.origin}")
+    if judged.energy.energy_j is None:
+        return Failure("refused", f"no energy from {judged.energy.origin}")
     return Evaluation(
-        error=trained.error,
-        energy=energy,
+        error=judged.error,
+        energy=judged.energy,
         curve=trained.curve,
         trained_epochs=trained.trained_epochs,
         weight_bytes=conversion.weight_bytes(model),
         train_s=round(trained.train_s, 3),
         energy_s=round(energy_s, 3),
+        latency_s=judged.latency_s,
     )
 
 

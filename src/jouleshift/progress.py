@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from jouleshift.config import StudyConfig
 from jouleshift.hpo.study import Progress as Step
-from jouleshift.records import Evaluation, Failure, Trial
+from jouleshift.records import Failure, Trial
 
 
 class SearchDisplay:
@@ -36,9 +36,12 @@ class SearchDisplay:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
+    def note(self, text: str) -> None:
+        self._console.print(f"note: {escape(text)}", soft_wrap=True, highlight=False)
+
     def started(self, config: StudyConfig, finished: int, notes: list[str]) -> None:
         for note in notes:
-            self._console.print(f"note: {escape(note)}", soft_wrap=True)
+            self.note(note)
         done = (
             f"continuing, {finished} of {config.trials} trials done"
             if finished
@@ -57,10 +60,13 @@ class SearchDisplay:
             self._bar.update(self._task, now=f"trial {step.trial.id}: {step.trial.budget} epochs")
             return
         self._bar.update(self._task, completed=step.finished)
-        self._console.print(escape(_line(step, step.result)), soft_wrap=True, highlight=False)
+        self._console.print(escape(line_of(step)), soft_wrap=True, highlight=False)
 
 
-def _line(step: Step, result: Evaluation | Failure) -> str:
+def line_of(step: Step) -> str:
+    """A finished trial in one line."""
+    result = step.result
+    assert result is not None
     head = f"[{step.finished}/{step.wanted}] trial {step.trial.id} ({step.trial.budget} epochs)"
     if isinstance(result, Failure):
         return f"{head}: {result.kind}: {result.message}"

@@ -98,17 +98,37 @@ class Evaluation:
     """Size of the weights as they would be stored: shift layers at weight_bits, the rest as float32."""
     train_s: float
     energy_s: float
+    latency_s: float | None = None
+    """Time of one inference of one image: modelled with the energy, or measured with it in batches."""
+    train_fraction: float = 1.0
+    """Share of the training images that an epoch passed over."""
 
     @property
     def accuracy(self) -> float:
         return 1.0 - self.error
 
     @property
+    def epoch_equivalents(self) -> float:
+        """What the trial's training cost, in passes over the whole training set."""
+        return self.trained_epochs * self.train_fraction
+
+    @property
     def objectives(self) -> dict[str, float]:
         """What a scheduler is told. Raises ValueError where the energy is missing."""
         if self.energy.energy_j is None:
             raise ValueError(f"no energy from {self.energy.origin}")
-        return {"error": self.error, "energy_j": self.energy.energy_j}
+        return self.values
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Every objective that is known, by its name in `jouleshift.objectives`."""
+        known = {
+            "error": self.error,
+            "energy_j": self.energy.energy_j,
+            "latency_s": self.latency_s,
+            "size_bytes": float(self.weight_bytes),
+        }
+        return {name: value for name, value in known.items() if value is not None}
 
 
 @dataclass(frozen=True)

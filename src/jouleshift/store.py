@@ -1,44 +1,27 @@
-"""The run directory and its journal, the only source of truth of a search.
+"""The run directory: who may write it, and how files in it survive a crash.
 
-A journal is a text file of JSON objects, one event a line, appended and flushed to the disk before anything
-else happens with it. Two events suffice: `asked` (a trial was proposed) and `finished` (it has a result).
-Each line ends with a CRC-32 of itself, so a line that a crash or a full disk tore is told from a good one: a
-torn last line is cut off when writing goes on (its event had not happened), damage anywhere else is an error
-that names the line.
-
-    {"event":"asked","time":"2026-01-01T00:00:00+00:00","trial":{"id":1,…},"crc":"89abcdef"}
-    {"event":"finished","time":"…","trial":1,"duration_s":3.2,"result":{…},"crc":"…"}
-
-One process writes a run at a time. The operating system holds its lock, so no stale lock survives a crash;
-readers need none.
+The journal (`journal`) is appended to, each event flushed to the disk before anything else happens with it;
+every other file is replaced as a whole. One process writes a run at a time. The operating system holds its
+lock, so no stale lock survives a crash; readers need none.
 """
 
 import json
 import os
 import socket
-import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
 from jouleshift.config import load_yaml
 from jouleshift.errors import BadInput
-from jouleshift.records import (
-    Evaluation,
-    Failure,
-    Run,
-    Trial,
-    TrialRecord,
-    result_from_json,
-    to_json,
-    trial_from_json,
-)
+from jouleshift.journal import Event, encode, read_events, records
+from jouleshift.records import Run, TrialRecord
 
 JOURNAL = "trials.jsonl"
 VERIFICATION = "verify.jsonl"
@@ -48,90 +31,8 @@ CHECKPOINTS = "checkpoints"
 LOG = "run.log"
 _LOCK = "run.lock"
 _HOLDER = "run.holder.json"
-_CRC = ',"crc":"'
-
-
-@dataclass(frozen=True)
-class Asked:
-    trial: Trial
-
-
-@dataclass(frozen=True)
-class Finished:
-    trial_id: int
-    result: Evaluation | Failure
-    duration_s: float
-
-
-Event = Asked | Finished
-
-
-def encode(event: Event) -> str:
-    """One journal line, checksum and newline included."""
-    body: dict[str, Any]
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    if isinstance(event, Asked):
-        body = {"event": "asked", "time": now, "trial": to_json(event.trial)}
-    else:
-        body = {
-            "event": "finished",
-            "time": now,
-            "trial": event.trial_id,
-            "duration_s": event.duration_s,
-            "result": to_json(event.result),
-        }
-    text = json.dumps(body, separators=(",", ":"), allow_nan=False)
-    return f'{text[:-1]}{_CRC}{_checksum(text)}"}}\n'
-
-
-def decode(line: str) -> Event | None:
-    """The event of a line, or None where the line is torn or damaged."""
-    text, found, checksum = line.rpartition(_CRC)
-    if not found or checksum != f'{_checksum(text + "}")}"}}\n':
-        return None
-    body = json.loads(text + "}")
-    if body["event"] == "asked":
-        return Asked(trial_from_json(body["trial"]))
-    return Finished(body["trial"], result_from_json(body["result"]), body["duration_s"])
-
-
-def _checksum(text: str) -> str:
-    return f"{zlib.crc32(text.encode()):08x}"
-
-
-def read_events(path: Path) -> tuple[list[Event], int, int]:
-    """The events of a journal, the length in bytes of its intact part, and the bytes of a torn last line."""
-    events: list[Event] = []
-    intact = 0
-    try:
-        lines = path.read_bytes().splitlines(keepends=True)
-    except FileNotFoundError:
-        return [], 0, 0
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}") from None
-    for number, raw in enumerate(lines, start=1):
-        event = decode(raw.decode("utf-8", errors="replace"))
-        if event is None:
-            if number < len(lines):
-                raise BadInput(
-                    f"{path} line {number} is damaged; restore it from a copy, or start anew with --fresh"
-                )
-            return events, intact, len(raw)
-        events.append(event)
-        intact += len(raw)
-    return events, intact, 0
-
-
-def records(events: list[Event]) -> tuple[TrialRecord, ...]:
-    """The trials that the events tell of, in the order of proposal."""
-    found: dict[int, TrialRecord] = {}
-    for event in events:
-        if isinstance(event, Asked):
-            found[event.trial.id] = TrialRecord(event.trial)
-        else:
-            asked = found[event.trial_id]
-            found[event.trial_id] = replace(asked, result=event.result, duration_s=event.duration_s)
-    return tuple(found.values())
+_PATIENCE_S = 1.0
+"""A reader that looks whether the lock is held holds it for a moment."""
 
 
 class Journal:
@@ -143,7 +44,7 @@ class Journal:
         self.events: list[Event] = []
         self.torn_bytes = 0
         self._lock = FileLock(directory / _LOCK)
-        self._file: IO[bytes] | None = None
+        self._file: FileIO | None = None
 
     def __enter__(self) -> Self:
         with writing(self.directory):
@@ -152,7 +53,7 @@ class Journal:
             self._acquire()
             try:
                 self.events, intact, self.torn_bytes = read_events(self.path)
-                self._file = self.path.open("ab")
+                self._file = self.path.open("ab", buffering=0)
                 self._file.truncate(intact)
             except BaseException:
                 self._lock.release()
@@ -161,8 +62,9 @@ class Journal:
 
     def _acquire(self) -> None:
         _acquire(self._lock, self.directory)
-        holder = self.directory / _HOLDER
-        write_atomically(holder, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}) + "\n")
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        me = {"pid": os.getpid(), "host": socket.gethostname(), "since": now}
+        write_atomically(self.directory / _HOLDER, json.dumps(me) + "\n")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -177,9 +79,16 @@ class Journal:
         if self._file is None:
             raise RuntimeError("the journal is not open")
         with writing(self.path):
-            self._file.write(encode(event).encode())
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            intact = os.fstat(self._file.fileno()).st_size
+            try:
+                rest = encode(event).encode()
+                while rest:
+                    rest = rest[self._file.write(rest) :]
+                os.fsync(self._file.fileno())
+            except OSError:
+                with suppress(OSError):
+                    self._file.truncate(intact)
+                raise
         self.events.append(event)
 
     @property
@@ -189,9 +98,9 @@ class Journal:
 
 def _acquire(lock: FileLock, directory: Path) -> None:
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=_PATIENCE_S)
     except Timeout:
-        raise BadInput(f"{directory} is being written by {_describe(directory / _HOLDER)}") from None
+        raise BadInput(f"{directory} is being written by {_describe(directory)}") from None
 
 
 @contextmanager
@@ -205,12 +114,28 @@ def _held(directory: Path) -> Iterator[None]:
         lock.release()
 
 
-def _describe(holder: Path) -> str:
+def written_since(directory: Path) -> datetime | None:
+    """Since when a process has been writing this run; None where none is."""
+    lock = FileLock(directory / _LOCK)
     try:
-        who = json.loads(holder.read_text())
-        return f"process {who['pid']} on {who['host']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process"
+        with lock.acquire(timeout=0):
+            return None
+    except Timeout:
+        return datetime.fromisoformat(_holder(directory).get("since", "1970-01-01T00:00:00+00:00"))
+    except OSError:
+        return None
+
+
+def _holder(directory: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((directory / _HOLDER).read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _describe(directory: Path) -> str:
+    who = _holder(directory)
+    return f"process {who['pid']} on {who['host']}" if {"pid", "host"} <= set(who) else "another process"
 
 
 class writing:  # noqa: N801 - reads as a phrase: with writing(path)

@@ -12,19 +12,22 @@ from pathlib import Path
 
 from jouleshift import environment, store
 from jouleshift.analysis.pareto import DEFAULT_BRACKET, default_trial, front, objectives
-from jouleshift.api import Silent, Watcher, report
+from jouleshift.api import Silent, Watcher, report, work_of
 from jouleshift.config import StudyConfig
 from jouleshift.errors import BadInput
-from jouleshift.hpo.executors import Workers
+from jouleshift.hpo.executors import make_workers
 from jouleshift.hpo.study import Progress
+from jouleshift.journal import Asked, Finished
 from jouleshift.records import Run, Trial
-from jouleshift.store import Asked, Finished, Journal
+from jouleshift.store import Journal
 
 SEED_STEP = 1000
 """Fresh seeds lie so far from one another and from the run's own, which usually count 0, 1, 2 …"""
 
 
-def verify(run: Path, *, seeds: int = 2, workers: int | None = None, watcher: Watcher | None = None) -> Path:
+def verify(
+    run: Path, *, seeds: int = 2, workers: int | str | None = None, watcher: Watcher | None = None
+) -> Path:
     """Verify the front of a run directory with so many fresh seeds; return the path of the new report.
 
     What has been verified before is not repeated. Raises BadInput where the run has no front yet.
@@ -87,15 +90,8 @@ def _train(study: StudyConfig, run: Run, journal: Journal, waiting: list[Trial],
     finished = total - len(waiting)
     checkpoints = run.path / store.CHECKPOINTS / "verify"
     checkpoints.mkdir(parents=True, exist_ok=True)
-    setup = {"study": study.model_dump(mode="json"), "checkpoints": str(checkpoints), "split": "test"}
-    with Workers(
-        setup,
-        count=study.workers,
-        log=run.path / store.LOG,
-        timeout_s=study.trial_timeout_s,
-        memory_mb=study.trial_memory_mb,
-        on_epoch=watcher.epoch,
-    ) as workers:
+    work = work_of(study, run.path, {"checkpoints": str(checkpoints.resolve()), "split": "test"})
+    with make_workers(study.workers, work, watcher.epoch, watcher.note) as workers:
         changed = environment.differences(run.env, environment.describe())
         notes = [f"versions changed since the search: {', '.join(changed)}"] if changed else []
         watcher.started(study.model_copy(update={"trials": total, "out": run.path}), finished, notes)
@@ -109,6 +105,8 @@ def _train(study: StudyConfig, run: Run, journal: Journal, waiting: list[Trial],
                 running += 1
                 watcher.progress(Progress(trial, None, finished, total))
             done = workers.wait()
+            if done is None:
+                continue
             running -= 1
             finished += 1
             journal.append(Finished(done.trial.id, done.result, round(done.duration_s, 3)))

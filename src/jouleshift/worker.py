@@ -40,8 +40,9 @@ def serve(setup: dict[str, Any], messages: Iterator[dict[str, Any]], answers: IO
     _send(answers, {"ready": evaluator.facts, "foreknown": evaluator.foreknown})
     for message in messages:
         trial = trial_from_json(message["trial"])
-        result = evaluator(trial, on_epoch=lambda epoch: _send(answers, {"epoch": to_json(epoch)}))
-        _send(answers, {"result": to_json(result)})
+        evaluate = evaluator if message.get("measure", True) else evaluator.train_only
+        result = evaluate(trial, on_epoch=lambda epoch: _send(answers, {"epoch": to_json(epoch)}))
+        _send(answers, {"result": None if result is None else to_json(result)})
 
 
 def _send(answers: IO[str], message: dict[str, Any]) -> None:

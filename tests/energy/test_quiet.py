@@ -72,6 +72,32 @@ def test_a_trial_of_another_process_is_seen_until_it_ends(other):
     assert trials_running() == 0
 
 
+def test_a_training_stands_still_between_epochs_while_another_process_measures(tmp_path):
+    code = (
+        "from jouleshift.energy.quiet import *\nimport time\n"
+        "with trial_running() as stand_still:\n"
+        "    while True:\n"
+        "        print(time.time(), flush=True)\n"
+        "        time.sleep(0.02)\n"
+        "        stand_still()\n"
+    )
+    training = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        training.stdout.readline()
+        with measuring(timeout_s=5) as alone:
+            began = time.time()
+            assert alone and trials_running() == 0
+            time.sleep(0.3)
+            ended = time.time()
+        stamps = [float(training.stdout.readline())]
+        while stamps[-1] <= ended:
+            stamps.append(float(training.stdout.readline()))
+    finally:
+        training.kill()
+        training.communicate()
+    assert not [stamp for stamp in stamps if began < stamp < ended]
+
+
 def test_a_trial_of_this_process_does_not_count():
     with trial_running():
         assert trials_running() == 0
@@ -91,10 +117,10 @@ def estimate(**settings):
 
 def test_measuring_beside_a_trial_is_flagged_or_refused(other):
     other("trial_running()")
-    flagged = estimate()
+    flagged = estimate(lock_timeout_s=0.1)
     assert flagged.energy_j == pytest.approx(1.0)
     assert "trials-beside" in flagged.flags
-    refused = estimate(refuse_beside_trials=True)
+    refused = estimate(refuse_beside_trials=True, lock_timeout_s=0.1)
     assert refused.energy_j is None
     assert refused.flags == ("refused", "trials-beside")
 

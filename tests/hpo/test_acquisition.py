@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jouleshift.hpo.acquisition import expected_improvement, free_boxes, pareto_mask
+from jouleshift.hpo.acquisition.ehvi import expected_improvement, free_boxes, pareto_mask
 
 
 @given(st.integers(0, 10_000), st.integers(2, 4), st.integers(0, 12))

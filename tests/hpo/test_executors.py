@@ -5,22 +5,23 @@ import psutil
 import pytest
 
 from jouleshift.errors import BadInput
-from jouleshift.hpo.executors import Workers
+from jouleshift.hpo.executor import Work
+from jouleshift.hpo.local import LocalWorkers, one_gpu, visible_gpus
 from jouleshift.records import Evaluation, Failure, Trial
 
 COMMAND = (sys.executable, "-m", "tests.hpo.toy_worker")
 
 
-def workers(tmp_path, setup=None, **options) -> Workers:
-    options = {"count": 1, **options}
-    return Workers(setup or {}, log=tmp_path / "run.log", command=COMMAND, **options)
+def workers(tmp_path, setup=None, count=1, on_epoch=lambda trial, epoch: None, **limits) -> LocalWorkers:
+    work = Work(setup or {}, tmp_path / "run.log", command=COMMAND, **limits)
+    return LocalWorkers(work, count, on_epoch)
 
 
 def trial(number: int, do: str = "answer") -> Trial:
     return Trial(number, {"do": do}, 1, 0)
 
 
-def run(pool: Workers, *trials: Trial) -> dict[int, Evaluation | Failure]:
+def run(pool: LocalWorkers, *trials: Trial) -> dict[int, Evaluation | Failure]:
     results = {}
     waiting = list(trials)
     while len(results) < len(trials):
@@ -43,7 +44,7 @@ def test_facts_and_epochs_and_results_arrive(tmp_path):
 @pytest.mark.parametrize(
     ("do", "options", "kind", "message"),
     [
-        ("killed", {}, "out-of-memory", "signal 9"),
+        ("killed", {}, "out-of-memory", "killed 3 times by the system (signal 9)"),
         ("exit", {}, "crashed", "exit code 5; see run.log"),
         ("hang", {"timeout_s": 1.0}, "timeout", "longer than 1 s"),
         ("hog", {"memory_mb": 200}, "out-of-memory", "more than 200 MB"),
@@ -77,3 +78,21 @@ def test_two_workers_run_at_once_and_none_survives_the_pool(tmp_path):
         assert time.monotonic() - started < 1.9
         pool.submit(trial(5, "hang"))
     assert set(psutil.Process().children(recursive=True)) <= before
+
+
+def test_a_trial_whose_process_is_killed_from_outside_runs_again(tmp_path):
+    before = set(psutil.Process().children())
+    with workers(tmp_path) as pool:
+        (process,) = set(psutil.Process().children()) - before
+        pool.submit(trial(1, "sleep"))
+        time.sleep(0.3)
+        process.kill()
+        done = pool.wait()
+    assert isinstance(done.result, Evaluation)
+
+
+def test_each_worker_sees_one_gpu_in_turn(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    assert visible_gpus() == ["4", "7"]
+    assert [one_gpu(["4", "7"], seat)["CUDA_VISIBLE_DEVICES"] for seat in range(3)] == ["4", "7", "4"]
+    assert one_gpu([], 0) == {}

@@ -104,9 +104,9 @@ def test_running_trials_are_counted():
 
 
 def test_the_surrogate_sees_a_bounded_part_of_the_results_from_all_rungs():
-    scheduler = Driver(search()).run(30).scheduler
-    scheduler._told = [list(range(1000, 6000)), list(range(10, 20)), [1, 2, 3]]
-    recent = scheduler._recent()
+    prospects = Driver(search()).run(30).scheduler._prospects
+    prospects._told = [list(range(1000, 6000)), list(range(10, 20)), [1, 2, 3]]
+    recent = prospects._recent()
     assert len(recent) == 400
     assert recent[:3] == [1, 2, 3] and recent[3:13] == list(range(10, 20)) and recent[-1] == 5999
 

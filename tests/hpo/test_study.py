@@ -2,8 +2,9 @@ import pytest
 
 from jouleshift.errors import BadInput
 from jouleshift.hpo.study import run_study
+from jouleshift.journal import Asked, Finished
 from jouleshift.records import Failure
-from jouleshift.store import Asked, Finished, Journal
+from jouleshift.store import Journal
 from tests.toys import Counting, Serial, evaluate
 
 

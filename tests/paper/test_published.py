@@ -61,7 +61,8 @@ def test_scale_shrinks_epochs_images_and_trials_but_keeps_three_rungs():
     assert (small["limit_train"], small["limit_val"]) == (4000, 1000)
     caltech = STUDIES["resnet20-caltech101"]
     assert caltech.scaled(0.01)["limit_train"] == 2020
-    assert (caltech.scaled(1.0)["image_size"], caltech.scaled(0.1)["image_size"]) == (64, 32)
+    assert [caltech.scaled(scale)["image_size"] for scale in (1.0, 0.1, 0.05)] == [64, 32, 16]
+    assert [study.scaled(scale)["space"] for scale in (0.1, 0.05)] == [{}, {"batch_size": 32}]
 
 
 def test_the_findings_of_table_2_by_hand():

@@ -15,7 +15,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jouleshift.analysis.pareto import complete, front, full_budget, hypervolume, objectives, points_of
+from jouleshift.analysis.pareto import (
+    broken,
+    complete,
+    front,
+    full_budget,
+    goal_of,
+    hypervolume_share,
+    point,
+    points_of,
+)
 from jouleshift.records import Evaluation, Run
 
 FloatArray = NDArray[np.float64]
@@ -79,24 +88,24 @@ class Progress:
         )
 
 
-def progress(run: Run, reference: tuple[float, float]) -> Progress:
+def progress(run: Run, reference: tuple[float, ...]) -> Progress:
     """The hypervolume of a run's front, as a share of the reference box, against the epochs of finished
     trials.
 
     One step for each finished trial, in the order of proposal.
     """
-    full, box = full_budget(run), reference[0] * reference[1]
+    full, goal = full_budget(run), goal_of([run])
     spent, reached = 0.0, 0.0
-    members = np.empty((0, 2))
+    members = np.empty((0, len(reference)))
     steps = []
     for record in run.trials:
         if not isinstance(record.result, Evaluation):
             continue
-        spent += record.result.trained_epochs
-        pair = objectives(record)
-        if record.trial.budget >= full and pair is not None:
-            members = np.vstack((members, pair))
-            reached = hypervolume(members, reference) / box if box > 0 else 0.0
+        spent += record.result.epoch_equivalents
+        found = point(record, goal)
+        if record.trial.budget >= full and found is not None and not broken(record, goal):
+            members = np.vstack((members, found))
+            reached = hypervolume_share(members, reference)
         steps.append((spent, reached))
     table = np.array(steps).reshape(-1, 2)
     return Progress(table[:, 0], table[:, 1])
@@ -112,7 +121,7 @@ class ProgressBand:
     high: FloatArray
 
 
-def progress_band(runs: Sequence[Run], reference: tuple[float, float], steps: int = 120) -> ProgressBand:
+def progress_band(runs: Sequence[Run], reference: tuple[float, ...], steps: int = 120) -> ProgressBand:
     """How fast these runs advance, up to where the shortest of them ends."""
     curves = [progress(run, reference) for run in runs if complete(run)]
     end = min((curve.epochs[-1] for curve in curves), default=0.0)

@@ -1,7 +1,8 @@
 """One or several runs, sorted out once for every table, figure and page.
 
 Each trial gets one role: on the *front*, the *default* configuration, *rejected* (full budget, but
-dominated), *lower* (finished at a lower budget), *failed*, or *running*. Several runs, usually of different
+dominated), *infeasible* (full budget, but a constraint is broken), *lower* (finished at a lower budget),
+*failed*, or *running*. Several runs, usually of different
 seeds, are pooled as in the paper (section 5.2.1): the front is that of all their trials together, and the
 default is the mean of their defaults.
 """
@@ -11,19 +12,23 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from jouleshift.analysis.pareto import (
+    USUAL_GOAL,
     Comparison,
+    broken,
     compare_with,
     complete,
     default_trial,
     energy_source,
     front_of,
+    goal_of,
     objectives,
 )
 from jouleshift.analysis.verification import Verification, verification_of
 from jouleshift.errors import BadInput
+from jouleshift.objectives import Goal
 from jouleshift.records import Evaluation, Failure, Run, TrialRecord
 
-Role = Literal["front", "default", "rejected", "lower", "failed", "running"]
+Role = Literal["front", "default", "rejected", "infeasible", "lower", "failed", "running"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class Digest:
     runs: tuple[Run, ...]
     points: tuple[Point, ...]
     comparison: Comparison
+    goal: Goal = USUAL_GOAL
     verification: Verification | None = None
 
     def of(self, *roles: Role) -> tuple[Point, ...]:
@@ -70,7 +76,8 @@ def digest(runs: Sequence[Run]) -> Digest:
         raise BadInput("no run to report: name at least one run directory")
     energy_source([record for run in runs for record in run.trials])
     pool = [record for run in runs for record in complete(run)]
-    comparison = compare_with(front_of(pool), mean_default(runs))
+    goal = goal_of(runs)
+    comparison = compare_with(front_of(pool, goal), mean_default(runs), goal)
     on_front = {id(record) for record in comparison.front}
     finished = {id(record) for record in pool}
     points = []
@@ -79,8 +86,10 @@ def digest(runs: Sequence[Run]) -> Digest:
         for record in run.trials:
             best = id(record) in on_front
             role = _role(record, record is default, best, id(record) in finished)
+            if role == "rejected" and broken(record, goal):
+                role = "infeasible"
             points.append(Point(index, record, role, best))
-    return Digest(tuple(runs), tuple(points), comparison, verification_of(runs))
+    return Digest(tuple(runs), tuple(points), comparison, goal, verification_of(runs))
 
 
 def _role(record: TrialRecord, is_default: bool, on_front: bool, complete_: bool) -> Role:

@@ -8,6 +8,9 @@ The front of a run is taken from results at the full budget alone: an error afte
 network was ranked on the way, not what it is worth. A front is compared with the *default configuration*, the
 first trial of each run: how many of the front dominate it, and by how much.
 
+What is minimised, and which limits a network must keep to be on a front, is the run's `Goal`; error and
+energy without limits, unless its configuration says otherwise.
+
 One number for a whole front is its *hypervolume*: the area of objective space that it dominates, up to a
 stated reference point (Zitzler and Thiele 1998). Two fronts are comparable only under the same reference
 point.
@@ -23,11 +26,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from jouleshift.errors import BadInput
+from jouleshift.objectives import Constraint, Goal
 from jouleshift.records import EnergySource, Evaluation, Run, TrialRecord
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
+USUAL_GOAL = Goal()
 DEFAULT_BRACKET = -1
 """The bracket of the one trial that Hyperband did not ask for: the default configuration."""
 
@@ -68,10 +73,10 @@ def hypervolume(points: ArrayLike, reference: ArrayLike) -> float:
 
 
 def knee(points: ArrayLike) -> int:
-    """The row of a front, an (n, 2) array with n ≥ 1, where giving up either objective starts to cost most.
+    """The row of a front, an (n, m) array with n ≥ 1, where giving up any objective starts to cost most.
 
-    The point furthest below the line through the two extremes once both objectives are scaled to 0 … 1 over
-    the front (Das 1999); that is the one with the smallest sum. Of equals, the one with the lower first
+    The point furthest below the line (or plane) through the extremes once the objectives are scaled to 0 … 1
+    over the front (Das 1999); that is the one with the smallest sum. Of equals, the one with the lower first
     objective.
     """
     values = _as_points(points)
@@ -103,33 +108,61 @@ def objectives(record: TrialRecord) -> tuple[float, float] | None:
     return pair if np.isfinite(pair).all() else None
 
 
+def most_frugal(members: Sequence[TrialRecord]) -> int:
+    """The position of the lowest energy, of equals the last."""
+    energies = points_of(members)[:, 1]
+    return int(np.flatnonzero(energies == energies.min())[-1])
+
+
+def goal_of(runs: Sequence[Run]) -> Goal:
+    """What these runs are for, taken from their configurations. Raises BadInput where they differ."""
+    goals = [Goal.of(run.config) for run in runs] or [Goal()]
+    if any(goal != goals[0] for goal in goals):
+        raise BadInput("runs with different objectives or constraints share no front; report each alone")
+    return goals[0]
+
+
+def point(record: TrialRecord, goal: Goal) -> tuple[float, ...] | None:
+    """The goal's objectives of a trial, or None where a value is missing or not finite."""
+    if objectives(record) is None or not isinstance(record.result, Evaluation):
+        return None
+    return goal.point(record.result.values)
+
+
+def broken(record: TrialRecord, goal: Goal) -> tuple[Constraint, ...]:
+    """The constraints that a finished trial does not keep."""
+    return goal.broken(record.result.values) if isinstance(record.result, Evaluation) else ()
+
+
 def complete(run: Run) -> tuple[TrialRecord, ...]:
-    """The trials at the full budget with a value in both objectives, in the order of proposal."""
-    full = full_budget(run)
-    return tuple(r for r in run.trials if r.trial.budget >= full and objectives(r) is not None)
+    """The trials at the full budget with a value in every objective, in the order of proposal."""
+    full, goal = full_budget(run), Goal.of(run.config)
+    return tuple(r for r in run.trials if r.trial.budget >= full and point(r, goal) is not None)
 
 
-def points_of(records: Sequence[TrialRecord]) -> FloatArray:
-    """The objectives of finished trials as an (n, 2) array: error, energy in joules."""
-    return np.array([cast(tuple[float, float], objectives(r)) for r in records], dtype=float).reshape(-1, 2)
+def points_of(records: Sequence[TrialRecord], goal: Goal = USUAL_GOAL) -> FloatArray:
+    """The objectives of finished trials as an (n, m) array; usually error and energy in joules."""
+    points = [cast(tuple[float, ...], point(r, goal)) for r in records]
+    return np.array(points, dtype=float).reshape(-1, len(goal.objectives))
 
 
 def front(run: Run) -> tuple[TrialRecord, ...]:
-    """The non-dominated trials of a run at the full budget, from the lowest error to the lowest energy."""
-    return front_of(complete(run))
+    """The non-dominated feasible trials of a run at the full budget, from the lowest error to the lowest
+    energy."""
+    return front_of(complete(run), Goal.of(run.config))
 
 
-def front_of(records: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
-    """The non-dominated among trials, from the lowest error to the lowest energy; those without a result
-    are out.
+def front_of(records: Sequence[TrialRecord], goal: Goal = USUAL_GOAL) -> tuple[TrialRecord, ...]:
+    """The non-dominated among feasible trials, from the lowest error to the lowest energy; those without a
+    result are out.
 
     Raises BadInput where their energies come from different sources: such numbers share no front.
     """
     energy_source(records)
-    records = [r for r in records if objectives(r) is not None]
-    points = points_of(records)
-    chosen = np.flatnonzero(non_dominated(points))
-    order = np.lexsort((chosen, points[chosen, 1], points[chosen, 0]))
+    records = [r for r in records if point(r, goal) is not None and not broken(r, goal)]
+    chosen = np.flatnonzero(non_dominated(points_of(records, goal)))
+    pairs = points_of(records)[chosen]
+    order = np.lexsort((chosen, pairs[:, 1], pairs[:, 0]))
     return tuple(records[index] for index in chosen[order])
 
 
@@ -179,17 +212,19 @@ def _saving(default_j: float, energy_j: float) -> float:
 
 def compare(run: Run) -> Comparison:
     """The front of a run against its default configuration."""
-    return compare_with(front(run), default_trial(run))
+    return compare_with(front(run), default_trial(run), Goal.of(run.config))
 
 
-def compare_with(members: tuple[TrialRecord, ...], default: TrialRecord | None) -> Comparison:
+def compare_with(
+    members: tuple[TrialRecord, ...], default: TrialRecord | None, goal: Goal = USUAL_GOAL
+) -> Comparison:
     """A front against a default configuration that may be missing or failed."""
     base = objectives(default) if default else None
-    if base is None or not members:
-        return Comparison(members, default if base else None, (), None, None, None)
-    points = points_of(members)
-    winners = np.flatnonzero(dominates(points, base))
-    gains = [(base[0] - error, _saving(base[1], energy_j)) for error, energy_j in points]
+    whole = point(default, goal) if default else None
+    if base is None or whole is None or not members:
+        return Comparison(members, default if whole else None, (), None, None, None)
+    winners = np.flatnonzero(dominates(points_of(members, goal), whole))
+    gains = [(base[0] - error, _saving(base[1], energy_j)) for error, energy_j in points_of(members)]
     best = max(winners, key=lambda i: (gains[i][0] * gains[i][1], *gains[i]), default=None)
     return Comparison(
         front=members,
@@ -201,10 +236,23 @@ def compare_with(members: tuple[TrialRecord, ...], default: TrialRecord | None) 
     )
 
 
-def reference_point(runs: Sequence[Run]) -> tuple[float, float] | None:
-    """The corner up to which these runs' hypervolumes are counted: error 1, the largest energy of any result.
+def reference_point(runs: Sequence[Run]) -> tuple[float, ...] | None:
+    """The corner up to which these runs' hypervolumes are counted, an entry for each objective: error 1, of
+    the others the largest of any result.
 
-    Energies at every budget count, so the corner settles early in a run. None where nothing has finished.
+    Results at every budget count, so the corner settles early in a run. None where nothing has finished.
     """
-    energies = [pair[1] for run in runs for r in run.trials if (pair := objectives(r)) is not None]
-    return (1.0, max(energies)) if energies else None
+    goal = goal_of(runs)
+    points = [found for run in runs for r in run.trials if (found := point(r, goal)) is not None]
+    if not points:
+        return None
+    largest = np.max(points, axis=0)
+    return tuple(
+        1.0 if name == "error" else float(value) for name, value in zip(goal.objectives, largest, strict=True)
+    )
+
+
+def hypervolume_share(points: ArrayLike, reference: Sequence[float]) -> float:
+    """The hypervolume as a share of the box between the origin and the reference point, 0 … 1."""
+    box = float(np.prod(reference))
+    return hypervolume(points, reference) / box if box > 0 else 0.0

@@ -10,7 +10,7 @@ min-energy          the lowest energy
 import re
 from collections.abc import Sequence
 
-from jouleshift.analysis.pareto import complete, front, knee, objectives, points_of
+from jouleshift.analysis.pareto import complete, front, goal_of, knee, most_frugal, objectives, points_of
 from jouleshift.errors import BadInput, nearest
 from jouleshift.records import Run, TrialRecord
 
@@ -24,8 +24,8 @@ def pick(run: Run, wish: str) -> TrialRecord:
     if not members:
         raise BadInput(f"{run.path} has no trial at the full budget yet; continue its search first")
     if wish in PICKS:
-        index = {"knee": knee(points_of(members)), "max-accuracy": 0, "min-energy": len(members) - 1}[wish]
-        return members[index]
+        middle = knee(points_of(members, goal_of([run])))
+        return members[{"knee": middle, "max-accuracy": 0, "min-energy": most_frugal(members)}[wish]]
     if wish.isdecimal():
         return _trial(run, int(wish))
     bound = _BOUND.fullmatch(wish)

@@ -16,6 +16,6 @@ def show_run(run: "Run", region: str, console: "Console") -> None:
     from jouleshift.report.tables import front_table
 
     view = digest([run])
-    console.print(front_table(run.path.name, view.comparison, intensity(region), console.width))
+    console.print(front_table(run.path.name, view.comparison, intensity(region), console.width, view.goal))
     for sentence in (state_in_words(view), headline(view)):
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)

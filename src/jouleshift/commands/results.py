@@ -6,7 +6,7 @@ from jouleshift.commands.front import show_run
 from jouleshift.commands.settings import Settings
 
 
-def verify(run: Path, *, seeds: int = 2, workers: int | None = None) -> None:
+def verify(run: Path, *, seeds: int = 2, workers: int | str | None = None) -> None:
     """Train a run's front again with fresh seeds and judge it on the test split; the same command continues.
 
     Parameters
@@ -16,7 +16,7 @@ def verify(run: Path, *, seeds: int = 2, workers: int | None = None) -> None:
     seeds
         fresh seeds for each configuration of the front and for the default one
     workers
-        trainings at a time; by default as in the search
+        trainings at a time, a Dask scheduler's address or a cluster's YAML file; by default as in the search
     """
     from rich.console import Console
 
@@ -43,6 +43,7 @@ def report(
     region: str | None = None,
     out: Path | None = None,
     also: list[str] | None = None,
+    light: bool = False,
     series: Path | None = None,
 ) -> None:
     """Write report.html, front.png, trials.csv and front.csv of one or several runs.
@@ -57,13 +58,15 @@ def report(
         folder for the files; by default the first run's
     also
         formats of other tools to write into each run: parquet, deepcave, smac3 or optuna
+    light
+        write a page without scripts, some tens of kilobytes: for a repository or a mail
     series
         CSV of carbon intensities (time, g_per_kwh): says when a search as long as the first run would have
         emitted least
     """
     from jouleshift.api import report as write
 
-    print(write(runs, region=region, out=out, also=also or ()))
+    print(write(runs, region=region, out=out, also=also or (), light=light))
     if series is not None:
         from jouleshift import store
         from jouleshift.cost import greenest_start

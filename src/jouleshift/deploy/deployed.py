@@ -33,8 +33,9 @@ class Deployed:
         """The share of a split's images that the program gets wrong, 0 … 1."""
         return judged(load(self.program, "torch"), split)
 
-    def energy(self, conditions: Conditions) -> EnergyReading:
-        """Joules of one image in a runtime, batch by batch of training images (their values do not matter).
+    def measured(self, conditions: Conditions) -> tuple[EnergyReading, float]:
+        """Joules and seconds of one image in a runtime, batch by batch of training images (their values do
+        not matter).
 
         Raises `BadInput` where no runtime can execute the program.
         """
@@ -42,7 +43,8 @@ class Deployed:
         with TemporaryDirectory(prefix="jouleshift-") as folder:
             path = Path(folder) / "network.safetensors"
             save_program(self.program, path)
-            return run_alone(path, images.contiguous().numpy(), conditions).energy
+            ran = run_alone(path, images.contiguous().numpy(), conditions)
+        return ran.energy, ran.latency.median_s / len(images)
 
 
 def calibration_images(data: Prepared) -> Tensor:

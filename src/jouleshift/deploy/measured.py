@@ -3,6 +3,10 @@
 Runtimes in one process fight over the cores (each keeps a pool of threads that spin), which falsifies the
 figures of all. So each is measured in a fresh process that imports nothing but what it needs; the energy
 protocol (`energy.meter`) runs there too. The process gets a path and numbers and gives numbers back.
+
+A fresh process needs a few seconds before it shows its speed: where processors share no cache that the
+system knows of (virtual machines), its threads start on one of them and are spread after about two seconds.
+Until then two threads are as slow as one. So the warm-up is counted in seconds, not only in calls.
 """
 
 import time
@@ -21,7 +25,7 @@ from jouleshift.errors import BadInput
 from jouleshift.records import EnergyReading
 
 LATENCY_RUNS = 25
-_WARM_UP = 5
+_WARM_UP_RUNS = 10
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Latency:
 class Conditions:
     """How to measure: runtime (`deploy.runtime`), images a call, threads, watts where no sensor tells.
 
-    `window_s` None is the protocol's own length.
+    `window_s` None is the protocol's own length. `warm_up_s` is the least time of calls before any counts.
     """
 
     runtime: str = "auto"
@@ -56,6 +60,7 @@ class Conditions:
     power_w: float | None = None
     windows: int = 5
     window_s: float | None = None
+    warm_up_s: float = 3.0
 
 
 @dataclass(frozen=True)
@@ -98,14 +103,16 @@ def observe(runtime: str, call: Callable[[], Float32Array], n_items: int, condit
     protocol = replace(ESTIMATE if sensor is None else Protocol(), windows=conditions.windows)
     if conditions.window_s is not None:
         protocol = replace(protocol, window_s=conditions.window_s)
-    latency = _latency(call)
+    latency = _latency(call, conditions.warm_up_s)
     meter = EnergyMeter(sensor, power_w=conditions.power_w, protocol=protocol)
     return Ran(runtime, logits, latency, meter.measure(call, n_items))
 
 
-def _latency(call: Callable[[], object]) -> Latency:
-    for _ in range(_WARM_UP):
+def _latency(call: Callable[[], object], warm_up_s: float) -> Latency:
+    end, calls = time.perf_counter() + warm_up_s, 0
+    while calls < _WARM_UP_RUNS or time.perf_counter() < end:
         call()
+        calls += 1
     seen = []
     for _ in range(LATENCY_RUNS):
         start = time.perf_counter()

@@ -6,6 +6,8 @@ configuration and pricing the result needs neither torch nor the network, and eq
 tracing the converted network gives. A search that has this knows the energy of thousands of candidates
 before it trains one.
 
+The size of the weights is likewise known: converted layers are packed at their bits.
+
 Of the hyperparameters of Table 1 only shift depth, shift type, weight bits and the sum of the activation's
 bits count here; each combination is priced once, in a few milliseconds.
 """
@@ -75,3 +77,23 @@ class ForeknownEnergy:
             for layer in self._workload.layers
         ]
         return model_energy(replace(self._workload, layers=resolve(layers)), self._profile).energy_j
+
+
+class ForeknownSize:
+    """Bytes of the weights as stored, by configuration: `size(config)` (as `conversion.weight_bytes`).
+
+    `weights` maps the name of a layer that can be converted to its number of weights, and "" to the bytes of
+    all else; `depths` as above.
+    """
+
+    def __init__(self, weights: Mapping[str, int], depths: Mapping[str, int]) -> None:
+        self._rest = weights[""]
+        self._layers = [(count, depths[name]) for name, count in weights.items() if name]
+        self._bytes = lru_cache(maxsize=None)(self._sum)
+
+    def __call__(self, config: Mapping[str, Value]) -> float:
+        return self._bytes(int(config["shift_depth"]), int(config["weight_bits"]))
+
+    def _sum(self, depth: int, weight_bits: int) -> float:
+        packed = (-(-n * weight_bits // 8) if reached <= depth else 4 * n for n, reached in self._layers)
+        return float(self._rest + sum(packed))

@@ -48,6 +48,13 @@ class Energy(Strict):
     source: Source
 
 
+class Clock(Strict):
+    """Cycles a second."""
+
+    mhz: Annotated[float, Field(gt=0)]
+    source: Source
+
+
 class Reuse(Strict):
     """How many sums a loaded operand serves before it leaves the registers."""
 
@@ -60,6 +67,7 @@ class ProcessorProfile(Profile):
 
     kind: Literal["processor"]
     cycle: Energy
+    clock: Clock | None = None
     load: Cycles
     store: Cycles
     reuse: Reuse
@@ -85,6 +93,12 @@ class ProcessorProfile(Profile):
             return layer
         multiplied = replace(layer, arithmetic="integer", weight_bits=width, exponent_span=0)
         return min(layer, multiplied, key=self._layer_pj)
+
+    def latency_s(self, energy_j: float) -> float | None:
+        """Cycles over clock: all energy is that of cycles, so time is energy in another unit."""
+        if self.clock is None or not self.cycle.pj:
+            return None
+        return energy_j / (self.cycle.pj * 1e-12) / (self.clock.mhz * 1e6)
 
     def _layer_pj(self, layer: LayerWork) -> float:
         memory = self.weight_memory_pj(layer, 0) + self.activation_memory_pj(layer, 0)

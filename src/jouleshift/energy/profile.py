@@ -46,6 +46,10 @@ class Profile(Strict, ABC):
         """The layer as this target runs it: a shift layer may be cheaper multiplied."""
         return layer
 
+    def latency_s(self, energy_j: float) -> float | None:
+        """Seconds of an inference that takes so many joules here; None where nothing says how fast it is."""
+        return None
+
     @abstractmethod
     def mac_pj(self, layer: LayerWork) -> MacCost:
         """One multiply-accumulate of a convolution, linear layer or matrix product."""

@@ -10,11 +10,11 @@ Without a sensor it is time × a stated power, marked as estimated, as in `meter
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from jouleshift.energy.counters import Clock, Sensor, SystemClock, Window, between
+from jouleshift.energy.counters import Clock, Sample, Sensor, SystemClock, Window, between
 from jouleshift.energy.meter import DEFAULT_POWER_W
 from jouleshift.records import EnergyKind
 
@@ -23,13 +23,15 @@ _PERIOD_S = 60.0
 
 @dataclass
 class Spent:
-    """Joules and seconds of a block so far; final when the block has ended. Missing is None."""
+    """Joules and seconds of a block up to the last `update`; final when it has ended. Missing is None."""
 
     kind: EnergyKind
     origin: str
     energy_j: float | None = 0.0
     duration_s: float = 0.0
     flags: set[str] = field(default_factory=set)
+    update: Callable[[], None] = field(default=lambda: None, repr=False)
+    """Reads the counters now."""
 
     def add(self, window: Window) -> None:
         """Add what passed in one window."""
@@ -50,41 +52,52 @@ def spent(
 ) -> Iterator[Spent]:
     """Count what the machine uses while the block runs: on `sensor`; without one, `power_w` watts × time."""
     if sensor is not None:
-        with _counted(sensor, period_s) as cost:
-            yield cost
-        return
-    clock = clock or SystemClock()
-    watts = DEFAULT_POWER_W if power_w is None else power_w
-    told = "assumed" if power_w is None else "stated"
-    cost = Spent("estimated", f"time × {watts:g} W {told}", flags={"no-sensor"})
-    start_s = clock.now()
-    try:
+        cost = Spent("measured", sensor.origin)
+    else:
+        watts = DEFAULT_POWER_W if power_w is None else power_w
+        told = "assumed" if power_w is None else "stated"
+        cost = Spent("estimated", f"time × {watts:g} W {told}", flags={"no-sensor"})
+        sensor = _StatedPower(watts, clock or SystemClock())
+    with _counted(sensor, cost, period_s):
         yield cost
-    finally:
-        duration_s = clock.now() - start_s
-        cost.add(Window(duration_s, {"stated": watts * duration_s}))
+
+
+class _StatedPower(Sensor):
+    """Counts what a machine would use that always draws the same."""
+
+    origin = "stated"
+    update_period_s = 0.0
+
+    def __init__(self, power_w: float, clock: Clock) -> None:
+        self._power_w, self._clock = power_w, clock
+
+    def read(self) -> Sample:
+        now = self._clock.now()
+        return Sample(now, {"stated": self._power_w * now})
 
 
 @contextmanager
-def _counted(sensor: Sensor, period_s: float) -> Iterator[Spent]:
-    cost = Spent("measured", sensor.origin)
-    ended = threading.Event()
+def _counted(sensor: Sensor, cost: Spent, period_s: float) -> Iterator[None]:
+    ended, lock = threading.Event(), threading.Lock()
     last = sensor.read()
 
     def add() -> None:
         nonlocal last
-        now = sensor.read()
-        cost.add(between(last, now, sensor))
-        last = now
+        with lock:
+            now = sensor.read()
+            if now.time_s > last.time_s:
+                cost.add(between(last, now, sensor))
+                last = now
 
     def keep_adding() -> None:
         while not ended.wait(period_s):
             add()
 
+    cost.update = add
     thread = threading.Thread(target=keep_adding, name="jouleshift-spent", daemon=True)
     thread.start()
     try:
-        yield cost
+        yield
     finally:
         ended.set()
         thread.join()

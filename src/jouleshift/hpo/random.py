@@ -1,7 +1,8 @@
 """Random search at full budget: the yardstick that every cleverer scheduler has to beat.
 
 Configurations are drawn from the space (its priors and log scales included), each once, and trained to the
-full budget, so no result is ever thrown away by an early judgement.
+full budget, so no result is ever thrown away by an early judgement. Those that are known to break a
+constraint are drawn again.
 """
 
 from copy import deepcopy
@@ -27,7 +28,9 @@ class RandomSearch(Scheduler):
             configuration = self._space.sample_configuration()
             if configuration not in self._seen:
                 self._seen.add(configuration)
-                return Proposal(plain(configuration), self.problem.max_budget)
+                config = plain(configuration)
+                if not self.problem.is_ruled_out(config):
+                    return Proposal(config, self.problem.max_budget)
         return None
 
     def _observe(self, trial: Trial, outcome: Outcome) -> None:

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from jouleshift.errors import BadInput, nearest
-from jouleshift.hpo.scheduler import Problem, Scheduler
+from jouleshift.hpo.scheduler import Problem, Scheduler, continued
 from jouleshift.records import Value
 
 if TYPE_CHECKING:
@@ -36,26 +36,43 @@ def make_scheduler(
     eta: int = 3,
     seed: int = 0,
     known: Mapping[str, Callable[[Mapping[str, Value]], float]] | None = None,
+    constraints: Mapping[str, float] | None = None,
+    priors: Sequence[Mapping[str, Value]] = (),
+    acquisition: str = "ehvi",
+    cost: Callable[[int, int], float] = continued,
 ) -> Scheduler:
     """The search strategy `name` on any ConfigSpace `space`, which is left as it is.
 
     `objectives` (at least two) are the names of what is minimised; `tell` wants a value for each. Budgets are
     whole epochs; `eta` is the factor between two rungs. `known` maps an objective to a function of the
     configuration that gives its value without training; schedulers that cannot use it ignore it.
-    Raises BadInput for an unknown name or settings that contradict each other.
+    `constraints` maps names, of objectives or of other values that `tell` gets, to upper limits. `priors` are
+    configurations to try first. `cost` gives the epochs from one budget to the next of the same trial.
+    Raises BadInput for an unknown name, settings that contradict each other, or that the scheduler does not
+    take.
     """
-    known = known or {}
+    known, constraints = known or {}, constraints or {}
     if len(set(objectives)) < 2 or len(set(objectives)) != len(objectives):
         raise BadInput(f"objectives {list(objectives)}: at least two different names are needed")
-    for objective in known:
-        if objective not in objectives:
-            raise BadInput(f"known: {objective!r} is not an objective{nearest(objective, objectives)}")
+    values = (*objectives, *constraints)
+    for value in known:
+        if value not in values:
+            raise BadInput(f"known: {value!r} is not an objective{nearest(value, values)}")
     if not 1 <= min_budget <= max_budget:
         raise BadInput(f"budgets {min_budget} … {max_budget}: expected 1 ≤ min_budget ≤ max_budget")
     if eta < 2:
         raise BadInput(f"eta {eta}: expected at least 2")
-    problem = Problem(space, tuple(objectives), min_budget, max_budget, eta, seed, dict(known))
-    return _scheduler_class(name)(problem)
+    kind = _scheduler_class(name)
+    if priors and not kind.takes_priors:
+        raise BadInput(f"scheduler {name!r} takes no priors; mo-hyperband does")
+    if acquisition != Problem.acquisition and not kind.takes_acquisitions:
+        raise BadInput(f"scheduler {name!r} has an acquisition of its own; mo-hyperband takes others")
+    return kind(
+        Problem(
+            space, tuple(objectives), min_budget, max_budget, eta, seed, dict(known), dict(constraints),
+            tuple(priors), acquisition, cost,
+        )
+    )  # fmt: skip
 
 
 def _scheduler_class(name: str) -> type[Scheduler]:

@@ -33,6 +33,11 @@ class Proposal:
     parent: int | None = None
 
 
+def continued(start: int, budget: int) -> float:
+    """The cost where trials continue from checkpoints: only what the parent has not trained."""
+    return budget - start
+
+
 @dataclass(frozen=True)
 class Problem:
     """What is searched: a space, objectives to minimise, and budgets in epochs."""
@@ -44,11 +49,32 @@ class Problem:
     eta: int = 3
     seed: int = 0
     known: Mapping[str, Callable[[Mapping[str, Value]], float]] = field(default_factory=dict)
-    """Objectives that depend on the configuration alone, as functions that cost no training."""
+    """What depends on the configuration alone, as functions that cost no training."""
+    constraints: Mapping[str, float] = field(default_factory=dict)
+    """Upper limits, of objectives or of other values that outcomes have."""
+    priors: Sequence[Mapping[str, Value]] = ()
+    """Configurations of the space that are thought to be good."""
+    acquisition: str = "ehvi"
+    cost: Callable[[int, int], float] = continued
+    """Epochs from a trial of one budget (0: none) to its continuation at a higher one."""
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """What an outcome must have: the objectives, then what is constrained and no objective."""
+        return tuple(dict.fromkeys((*self.objectives, *self.constraints)))
+
+    def is_ruled_out(self, config: Mapping[str, Value]) -> bool:
+        """Whether a configuration is known to break a constraint before it is trained."""
+        return any(
+            self.known[name](config) > limit for name, limit in self.constraints.items() if name in self.known
+        )
 
 
 class Scheduler(ABC):
     """A search strategy. Subclasses say what to propose and what to learn; numbering is done here."""
+
+    takes_priors = False
+    takes_acquisitions = False
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -80,7 +106,7 @@ class Scheduler(ABC):
         """Report a trial's outcome. Raises KeyError for a trial that is not running."""
         del self._running[trial.id]
         if not isinstance(outcome, Failure):
-            missing = set(self.problem.objectives) - set(outcome)
+            missing = set(self.problem.needed) - set(outcome)
             if missing:
                 raise ValueError(f"trial {trial.id}: no value for {sorted(missing)}")
         self._observe(trial, outcome)

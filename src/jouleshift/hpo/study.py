@@ -7,14 +7,16 @@ proposed but have no result are run again under the same number. With one worker
 run that was never interrupted.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from jouleshift.errors import BadInput
-from jouleshift.hpo.executors import Executor
+from jouleshift.hpo.executor import Executor
 from jouleshift.hpo.scheduler import Scheduler
+from jouleshift.hpo.stopping import Rule, first_reason
+from jouleshift.journal import Asked, Event, Finished
 from jouleshift.records import Evaluation, Failure, Outcome, Trial, TrialRecord
-from jouleshift.store import Asked, Event, Finished, Journal
+from jouleshift.store import Journal
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,14 @@ def replay(scheduler: Scheduler, events: list[Event]) -> list[Trial]:
     return list(running.values())
 
 
+def finished_in_order(events: list[Event]) -> Iterator[TrialRecord]:
+    """The finished trials of a journal, as they ended."""
+    trials = {event.trial.id: event.trial for event in events if isinstance(event, Asked)}
+    for event in events:
+        if isinstance(event, Finished):
+            yield TrialRecord(trials[event.trial_id], event.result, event.duration_s)
+
+
 def run_study(
     scheduler: Scheduler,
     executor: Executor,
@@ -60,38 +70,84 @@ def run_study(
     trials: int,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_finished: Callable[[TrialRecord], None] = lambda record: None,
-) -> None:
+    rules: Sequence[Rule] = (),
+) -> str | None:
     """Run until `trials` trials have a result, those already in the journal included.
 
-    It ends earlier where the scheduler has nothing more to propose: a finite space is exhausted.
+    It ends earlier where a rule says so or the scheduler has nothing more to propose, a finite space being
+    exhausted: then the reason is returned.
 
     `on_finished` gets each finished trial once it is in the journal, to drop files no longer needed.
     """
-    waiting = replay(scheduler, journal.events)
-    asked = len(journal.records)
-    finished = asked - len(waiting)
+    course = _Course(scheduler, journal, trials, rules)
     running = 0
-
-    while finished < max(trials, asked):
-        while executor.free:
-            if waiting:
-                trial = waiting.pop(0)
-            elif asked < trials and (proposed := scheduler.ask()) is not None:
-                trial = proposed
-                journal.append(Asked(trial))
-                asked += 1
-            else:
-                break
+    while True:
+        while executor.free and (trial := course.next(running)) is not None:
             executor.submit(trial)
             running += 1
-            on_progress(Progress(trial, None, finished, trials))
-        if not running:
-            break
+            on_progress(Progress(trial, None, course.finished, trials))
+        if not running and course.over:
+            return course.reason
         done = executor.wait()
+        if done is None:
+            continue
         running -= 1
-        duration_s = round(done.duration_s, 3)
-        journal.append(Finished(done.trial.id, done.result, duration_s))
-        scheduler.tell(done.trial, outcome_of(done.result))
-        finished += 1
-        on_progress(Progress(done.trial, done.result, finished, trials))
-        on_finished(TrialRecord(done.trial, done.result, duration_s))
+        record = TrialRecord(done.trial, done.result, round(done.duration_s, 3))
+        course.end(record)
+        on_progress(Progress(done.trial, done.result, course.finished, trials))
+        on_finished(record)
+
+
+class _Course:
+    """Where a study stands: each step into the journal, then to the scheduler and the rules."""
+
+    def __init__(self, scheduler: Scheduler, journal: Journal, trials: int, rules: Sequence[Rule]) -> None:
+        self._scheduler, self._journal, self._trials, self._rules = scheduler, journal, trials, rules
+        self._waiting = replay(scheduler, journal.events)
+        self._asked = len(journal.records)
+        self._exhausted = False
+        self.finished = self._asked - len(self._waiting)
+        for record in journal.records:
+            for rule in rules:
+                rule.asked(record.trial)
+        for record in finished_in_order(journal.events):
+            for rule in rules:
+                rule.finished(record)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to be started."""
+        enough = self._asked >= self._trials or self.reason is not None
+        return enough and not self._waiting
+
+    @property
+    def reason(self) -> str | None:
+        """Why it ends before the wanted trials, None where it does not."""
+        if self._asked >= self._trials:
+            return None
+        return "the space holds no further configuration" if self._exhausted else first_reason(self._rules)
+
+    def next(self, running: int) -> Trial | None:
+        """The next trial to start; None where there is none while so many run."""
+        if self._waiting:
+            return self._waiting.pop(0)
+        if self.over:
+            return None
+        trial = self._scheduler.ask()
+        if trial is None:
+            self._exhausted = not running
+            return None
+        self._journal.append(Asked(trial))
+        self._asked += 1
+        for rule in self._rules:
+            rule.asked(trial)
+        return trial
+
+    def end(self, record: TrialRecord) -> None:
+        """A trial has its result."""
+        assert record.result is not None and record.duration_s is not None
+        self._journal.append(Finished(record.trial.id, record.result, record.duration_s))
+        self._scheduler.tell(record.trial, outcome_of(record.result))
+        self.finished += 1
+        for rule in self._rules:
+            rule.finished(record)

@@ -43,6 +43,7 @@ _CENTRE_BELOW_TOP = 2
 _HEADROOM = 3
 _SMALLEST_SCALE = 2.0**-3
 _NOTHING = 2.0**-24
+_ABOVE_ANY_EXPONENT = 1024.0
 
 
 class PSWeight(LatentWeight):
@@ -103,9 +104,23 @@ class PSWeight(LatentWeight):
         if self.training:
             with torch.no_grad():
                 self._bound_in_place(torch.exp2(self.centre))
+        with torch.no_grad():
+            rounded = self._rounded(self.centre)
+        return _RescaledPS.apply(self.shift, self.sign, rounded)
+
+    def _rounded(self, centre: Tensor) -> "_Rounded":
         exponent, sign = self.exponent_and_sign()
-        level = _Level(exponent, sign, torch.exp2(self.centre), self._top(exponent, sign), self.grid.lowest)
-        return _RescaledPS.apply(self.shift, self.sign, level, self.stochastic)
+        nearest, ternary = _nearest_exponent(exponent), _ternary(sign)
+        highest = self._top_exponent(nearest, ternary, centre)
+        lowest = (highest + self.grid.lowest).clamp_min_(po2.MIN_EXPONENT)
+        if self.stochastic:
+            exact = torch.clamp(exponent, lowest, highest)
+            floor = torch.floor(exact)
+            nearest = floor + (torch.rand_like(exact) < torch.exp2(exact - floor) - 1)
+            ternary = _ternary(sign, stochastic=True)
+        else:
+            nearest.clamp_(lowest, highest)
+        return _Rounded(nearest, ternary, 0.5 * torch.exp2(centre), po2.power(highest) * _SMALLEST_SCALE)
 
     def exponent_and_sign(self) -> tuple[Tensor, Tensor]:
         """P and S, float32, without gradient."""
@@ -148,31 +163,37 @@ class PSWeight(LatentWeight):
             parameter.requires_grad_(False)
 
     def top(self) -> Tensor:
-        return self._top(*self.exponent_and_sign())
-
-    def _top(self, exponent: Tensor, sign: Tensor) -> Tensor:
-        used = self.channels.largest(exponent.masked_fill(sign.abs() <= 0.5, -math.inf))
+        exponent, sign = self.exponent_and_sign()
         if self.centre is None:
-            return torch.ones_like(used)
-        used = torch.where(used.isinf(), self.channels.largest(exponent), used)  # all its weights are zero
+            return torch.ones_like(self.channels.largest(exponent))
+        return po2.power(self._top_exponent(_nearest_exponent(exponent), _ternary(sign), self.centre))
+
+    def _top_exponent(self, nearest: Tensor, ternary: Tensor, centre: Tensor) -> Tensor:
+        """The exponent of each channel's top, float32: that of its largest weight, zeros only if all are."""
+        ranked = torch.addcmul(nearest, ternary, ternary, value=_ABOVE_ANY_EXPONENT)
+        used = self.channels.largest(ranked)
+        used = torch.where(used > _ABOVE_ANY_EXPONENT / 2, used - _ABOVE_ANY_EXPONENT, used)
         lowest, highest = self._bounds
-        bounded = torch.clamp(used, self.centre + lowest, self.centre + highest)
-        nearest = torch.floor(bounded + _VALUE_TO_LOG).nan_to_num_(nan=0.0) - self.octaves_clipped
-        return po2.power(nearest.clamp_(po2.MIN_EXPONENT, po2.MAX_EXPONENT))
+        bounded = torch.clamp(used, centre + lowest, centre + highest).nan_to_num_(nan=0.0)
+        return bounded.sub_(self.octaves_clipped).clamp_(po2.MIN_EXPONENT, po2.MAX_EXPONENT)
 
 
 @dataclass(frozen=True)
-class _Level:
-    """What the rounding of one weight tensor takes: P and S, 2^c, the channels' tops, the lowest exponent."""
+class _Rounded:
+    """One weight tensor rounded: exponents, signs; and what its gradient is scaled by, by channel."""
 
     exponent: Tensor
-    sign: Tensor
-    unit: Tensor
-    top: Tensor
-    lowest: int
+    ternary: Tensor
+    half_unit: Tensor
+    smallest_scale: Tensor
 
 
-def _ternary(sign: Tensor, stochastic: bool) -> Tensor:
+def _nearest_exponent(exponent: Tensor) -> Tensor:
+    """The exponent whose value is nearest to 2^exponent."""
+    return (exponent + _VALUE_TO_LOG).floor_()
+
+
+def _ternary(sign: Tensor, stochastic: bool = False) -> Tensor:
     """sign(round(S)) as −1, 0, 1; NaN where S is NaN."""
     if not stochastic:
         return torch.round(sign).clamp_(-1.0, 1.0)
@@ -206,22 +227,14 @@ class _DeepShiftPS(torch.autograd.Function):
 
 class _RescaledPS(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, shift: Tensor, _sign: Tensor, level: _Level, stochastic: bool) -> Tensor:
-        highest = torch.log2(level.top)
-        exact = torch.clamp(level.exponent, (highest + level.lowest).clamp_min_(po2.MIN_EXPONENT), highest)
-        if stochastic:
-            floor = torch.floor(exact)
-            exponent = floor + (torch.rand_like(exact) < torch.exp2(exact - floor) - 1)
-        else:
-            exponent = exact.add_(_VALUE_TO_LOG).floor_()
-        ternary = _ternary(level.sign, stochastic)
-        magnitude, weight = _signed_power(exponent, ternary)
-        rescaling = (0.5 * level.unit) / torch.maximum(magnitude, level.top * _SMALLEST_SCALE)
-        ctx.save_for_backward(ternary, rescaling)
+    def forward(ctx: Any, shift: Tensor, _sign: Tensor, rounded: _Rounded) -> Tensor:
+        magnitude, weight = _signed_power(rounded.exponent, rounded.ternary)
+        rescaling = rounded.half_unit / torch.maximum(magnitude, rounded.smallest_scale)
+        ctx.save_for_backward(rounded.ternary, rescaling)
         return weight.to(shift.dtype)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         ternary, rescaling = ctx.saved_tensors
         gradient = gradients[0] * rescaling
-        return gradient * ternary * (1 / _LN2), gradient, None, None
+        return gradient * ternary * (1 / _LN2), gradient, None

@@ -39,7 +39,7 @@ class Channels:
     def largest(self, magnitudes: Tensor) -> Tensor:
         """The largest of each channel, of a shape that broadcasts to the weight's."""
         if not self.transposed:
-            return magnitudes.flatten(1).amax(1).view(-1, *(1,) * (magnitudes.dim() - 1))
+            return magnitudes.amax(tuple(range(1, magnitudes.dim())), keepdim=True)
         by_group = magnitudes.unflatten(0, (self.groups, -1))
         over = (1, *range(3, by_group.dim()))
         largest = by_group.amax(over, keepdim=True)

@@ -109,8 +109,8 @@ def round_to_powers(
         rounded = rounded * (magnitude >= smallest * cut)
     elif domain == "log":
         rounded = rounded * (magnitude > 0)
-    rounded = torch.copysign(rounded, exact)
-    return torch.where(exact.isnan(), exact, rounded).to(original.dtype)
+    rounded = torch.add(rounded, inside, alpha=0)  # NaN again where it was
+    return rounded.copysign_(exact).to(original.dtype)
 
 
 def _round_magnitude(magnitude: Tensor, domain: Domain, stochastic: bool) -> Tensor:

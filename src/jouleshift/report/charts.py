@@ -143,7 +143,7 @@ def curves_chart(view: Digest, most: int = 150) -> Figure | None:
     """Validation error over epochs, a colour for each budget; the front and the default are always among
     them."""
     first = [p for p in view.points if p.on_front or p.role == "default"]
-    others = list(view.of("rejected", "lower"))
+    others = list(view.of("rejected", "infeasible", "lower"))
     if len(others) > most:
         others = [others[i] for i in np.linspace(0, len(others) - 1, most).astype(int)]
     by_budget: dict[int, list[Point]] = {}

@@ -1,9 +1,9 @@
 """Two runs side by side: their fronts and hypervolumes, as rows, a picture, and a terminal's table.
 
-Hypervolumes are shares of one box for both runs, error ≤ 1 and energy ≤ the largest of any result of either,
-so they can be compared; energies of different sources cannot, and are refused. Which run is better at what is
-said by *coverage*: the share of one front that a member of the other dominates or equals (Zitzler and Thiele
-1998). Two runs are two samples: a difference between them may be one of seeds alone.
+Hypervolumes are shares of one box for both runs, error ≤ 1 and the other objectives ≤ the largest of any
+result of either, so they can be compared; energies of different sources cannot, and are refused. Which run is
+better at what is said by *coverage*: the share of one front that a member of the other dominates or equals
+(Zitzler and Thiele 1998). Two runs are two samples: a difference between them may be one of seeds alone.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,8 @@ from jouleshift.analysis.pareto import (
     FloatArray,
     energy_source,
     front,
-    hypervolume,
+    goal_of,
+    hypervolume_share,
     knee,
     points_of,
     reference_point,
@@ -55,7 +56,7 @@ class Side:
 
     @property
     def epochs(self) -> int:
-        return sum(result.trained_epochs for result in self.view.results)
+        return round(sum(result.epoch_equivalents for result in self.view.results))
 
 
 def side_by_side(runs: Sequence[Run]) -> tuple[Side, Side]:
@@ -68,8 +69,8 @@ def side_by_side(runs: Sequence[Run]) -> tuple[Side, Side]:
             raise BadInput(f"{run.path} has no result at the full budget yet; continue its search first")
     reference = reference_point(runs)
     assert reference is not None
-    points = [points_of(members) for members in fronts]
-    volumes = [hypervolume(p, reference) / (reference[0] * reference[1] or 1.0) for p in points]
+    points = [points_of(members, goal_of(runs)) for members in fronts]
+    volumes = [hypervolume_share(p, reference) for p in points]
     names = [run.path.name for run in runs] if one.path.name != two.path.name else [str(r.path) for r in runs]
     return (
         Side(names[0], one, digest([one]), fronts[0], volumes[0], _covered(points[0], points[1])),

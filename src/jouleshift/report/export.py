@@ -8,19 +8,23 @@ file. All of them may be deleted; the next report makes them again.
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from jouleshift.analysis.digest import Digest, Point, digest
 from jouleshift.errors import BadInput
 from jouleshift.records import CarbonIntensity, Run
 from jouleshift.report.figures import front_png
-from jouleshift.report.html import page
+from jouleshift.report.html import light_page, page
 from jouleshift.report.insight import insight
 from jouleshift.report.tables import Row, columns, hyperparameters, row, to_csv
 from jouleshift.report.verified import verified_csv
 
+Form = Literal["full", "light", "live"]
+"""`light` has no script and few kilobytes; `live`, for a run that goes on, loads itself anew."""
+
 
 def write_report(
-    runs: Sequence[Run], intensity: CarbonIntensity, out: Path | None = None, live: bool = False
+    runs: Sequence[Run], intensity: CarbonIntensity, out: Path | None = None, form: Form = "full"
 ) -> Path:
     """Write the report of one run, or of several together, and return the path of its page.
 
@@ -28,19 +32,23 @@ def write_report(
     names a directory. Raises BadInput where nothing can be written there, and where the runs' energies come
     from different sources.
 
-    With `live`, for a run that goes on, the page loads itself anew; slow analyses and the picture are left
-    out.
+    A `live` report goes without slow analyses and the picture.
     """
     view = digest(runs)
+    live = form == "live"
     found = None if live else insight(view)
     target = out or _target(runs)
     names = " + ".join(run.path.name for run in runs)
     what = ", ".join(str(runs[0].config[key]) for key in ("data", "model") if key in runs[0].config)
     title = f"{names}: {what}" if what else names
+    if form == "light":
+        text = light_page(view, intensity, title, found)
+    else:
+        text = page(view, intensity, title, found, live)
     files = {
         "trials.csv": trials_csv(view, view.points, intensity).encode(errors="replace"),
         "front.csv": trials_csv(view, view.front, intensity).encode(errors="replace"),
-        "report.html": page(view, intensity, title, found, live).encode(errors="replace"),
+        "report.html": text.encode(errors="replace"),
     }
     if not live:
         files["front.png"] = front_png(view, title, found.attainment if found else None)
@@ -58,7 +66,7 @@ def _target(runs: Sequence[Run]) -> Path:
 def trials_csv(view: Digest, points: Sequence[Point], intensity: CarbonIntensity) -> str:
     """These trials as CSV; a column `run` comes first where there are several runs."""
     names = hyperparameters([p.record for p in view.points])
-    table: list[Row] = [row(p.record, names, intensity) for p in points]
+    table: list[Row] = [row(p.record, names, intensity, view.goal) for p in points]
     if len(view.runs) == 1:
         return to_csv(table, columns(names))
     labelled = [{"run": view.runs[p.run].path.name, **line} for p, line in zip(points, table, strict=True)]

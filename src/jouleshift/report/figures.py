@@ -59,6 +59,9 @@ def draw_front(axes: "Axes", view: Digest, unit: Unit, attainment: Attainment | 
 def _draw(axes: "Axes", view: Digest, unit: Unit) -> None:
     _scatter(axes, view.of("lower"), unit, "lower budget", color=LOWER, s=12)
     _scatter(axes, view.of("rejected"), unit, "dominated", color=REJECTED, s=20)
+    _scatter(
+        axes, view.of("infeasible"), unit, "infeasible", color=REJECTED, s=24, marker="x", edgecolor=None
+    )
     staircase(axes, points_of(view.comparison.front), unit, color=FRONT, alpha=0.9, linewidth=1.6)
     _scatter(axes, view.of("front"), unit, "front", color=FRONT, s=46, edgecolor="white", zorder=4)
     _scatter(

@@ -1,9 +1,10 @@
 """A run as one HTML file that needs nothing else: no network, no server, no package.
 
 Words and tables are plain HTML, so the page can be read aloud, printed and searched; the figures are drawn
-over them by plotly.js, which is inside the file. All text from outside is escaped (`markup`), and a content
-security policy in the page lets only the scripts that were written into it run, by their hashes, and allows
-no connection at all.
+over them by plotly.js, which is inside the file and most of its 5 MB. `light_page` is the same without
+figures to play with: the front as a drawing, tables, no script, some tens of kilobytes. All text from outside
+is escaped (`markup`), and a content security policy in the page lets only the scripts that were written into
+it run, by their hashes, and allows no connection at all.
 """
 
 import base64
@@ -15,8 +16,10 @@ from jouleshift.records import CarbonIntensity
 from jouleshift.report import sections
 from jouleshift.report.insight import Insight
 from jouleshift.report.markup import Markup, element, join, json_script
-from jouleshift.report.panels import panels
+from jouleshift.report.panels import cost, light_importance, panels
 from jouleshift.report.payload import payload
+from jouleshift.report.sentences import front_in_words
+from jouleshift.report.sketch import front_sketch
 from jouleshift.report.verified import verified_section
 
 
@@ -41,6 +44,36 @@ def page(
         element("script", Markup(data), type="application/json", id="data"),
         [element("script", Markup(code)) for code in scripts],
     )
+    return _document(title, body, scripts)
+
+
+def light_page(view: Digest, intensity: CarbonIntensity, title: str, found: Insight | None = None) -> str:
+    """The report without scripts as HTML text."""
+    front = element(
+        "section",
+        element("h2", "Front", id="front"),
+        element("figure", front_sketch(view), element("figcaption", front_in_words(view))),
+        sections.stamp(view),
+    )
+    body = element(
+        "body",
+        sections.head(view, title, live=False),
+        element(
+            "main",
+            verified_section(view),
+            front,
+            sections.front_table(view, intensity, pick=False),
+            light_importance(view, found.importance if found else None),
+            cost(view, intensity),
+            sections.failures(view),
+            sections.facts(view),
+        ),
+        element("footer", "Made by jouleshift."),
+    )
+    return _document(title, body, [])
+
+
+def _document(title: str, body: Markup, scripts: list[str]) -> str:
     header = element(
         "head",
         element("meta", charset="utf-8"),
@@ -69,7 +102,7 @@ def _main(view: Digest, intensity: CarbonIntensity, below: Markup) -> Markup:
 
 def _policy(scripts: list[str]) -> str:
     """Only these scripts, styles of the page's own, pictures made by the page; no connections."""
-    hashes = " ".join(f"'sha256-{_digest(code)}'" for code in scripts)
+    hashes = " ".join(f"'sha256-{_digest(code)}'" for code in scripts) or "'none'"
     rest = "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'"
     return f"default-src 'none'; script-src {hashes}; {rest}"
 

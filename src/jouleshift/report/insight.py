@@ -22,8 +22,8 @@ class Insight:
     """From a position on the front to the path from the default configuration to there."""
     attainment: Attainment | None = None
     progress: ProgressBand | None = None
-    reference: tuple[float, float] | None = None
-    """The corner of the hypervolume: error, energy in joules."""
+    reference: tuple[float, ...] | None = None
+    """The corner of the hypervolume, in the order of the objectives."""
 
 
 def insight(view: Digest, trees: int = 32) -> Insight:

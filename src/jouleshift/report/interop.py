@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jouleshift.analysis.domains import Domain, domains_of_space
-from jouleshift.analysis.pareto import full_budget, objectives
+from jouleshift.analysis.pareto import full_budget, goal_of, objectives
 from jouleshift.errors import BadInput, nearest
 from jouleshift.records import CarbonIntensity, Run, TrialRecord, Value
 from jouleshift.report.export import write_files
@@ -66,11 +66,11 @@ def _write_parquet(run: Run, intensity: CarbonIntensity, path: Path) -> None:
     import pyarrow.parquet as pq
 
     names = hyperparameters(run.trials)
-    table = rows(run.trials, names, intensity)
+    table = rows(run.trials, names, intensity, goal_of([run]))
     whole, real = pa.int64(), pa.float64()
     kinds = dict.fromkeys(("trial", "bracket", "rung", "budget", "seed"), whole)
-    kinds |= dict.fromkeys(("error", "accuracy", "energy_j", "emissions_g", *TIMES), real)
-    kinds |= dict.fromkeys(("status", "energy_source"), pa.string())
+    kinds |= dict.fromkeys(("error", "accuracy", "energy_j", "emissions_g", "latency_s", *TIMES), real)
+    kinds |= {"size_bytes": whole, **dict.fromkeys(("status", "energy_source", "breaks"), pa.string())}
     kinds |= {name: _arrow_type([line[name] for line in table]) for name in names}
     arrays = {
         name: pa.array([_as_text(line[name], kinds[name] == pa.string()) for line in table], kinds[name])

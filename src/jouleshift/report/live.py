@@ -30,7 +30,7 @@ class LiveReport:
         begun = self.clock()
         if begun < self._next_s:
             return False
-        write_report([read()], self.intensity, live=True)
+        write_report([read()], self.intensity, form="live")
         ended = self.clock()
         self._next_s = ended + max(self.pause_s, PATIENCE * (ended - begun))
         return True

@@ -2,8 +2,8 @@
 "use strict";
 const report = (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const FRONT = 0, DEFAULT = 1, REJECTED = 2, LOWER = 3;
-  const ROLE_NAMES = ["on the front", "default configuration", "dominated", "lower budget"];
+  const FRONT = 0, DEFAULT = 1, REJECTED = 2, LOWER = 3, INFEASIBLE = 4;
+  const ROLE_NAMES = ["on the front", "default configuration", "dominated", "lower budget", "infeasible"];
   const MANY = 1500;
   const byId = (id) => document.getElementById(id);
   const plot = byId("front-plot"), tip = byId("tip"), picked = byId("picked");
@@ -143,6 +143,7 @@ const report = (() => {
       ...surfaces(),
       dots(LOWER, "lower budget", css("lower")),
       trace(REJECTED, "dominated", { color: css("rejected"), size: 7 }),
+      ...(data.role.includes(INFEASIBLE) ? [trace(INFEASIBLE, "infeasible", { color: css("rejected"), size: 7, symbol: "x-thin-open" })] : []),
       stairs(data.front, { color: css("front"), width: 2 }),
       trace(FRONT, "front", { color: css("front"), size: 11, line: edge }),
       trace(DEFAULT, "default", { color: css("default"), size: 18, symbol: "star", line: edge }),

@@ -14,7 +14,7 @@ from jouleshift.report.insight import Insight
 from jouleshift.report.markup import Markup, element, join
 from jouleshift.report.sections import definitions, stamp
 from jouleshift.report.sentences import count
-from jouleshift.report.units import duration, percent, quantity
+from jouleshift.report.units import duration, listed, percent, quantity, upper_limit
 
 E = element
 Figures = dict[str, charts.Figure]
@@ -31,7 +31,7 @@ def panels(view: Digest, found: Insight, intensity: CarbonIntensity) -> tuple[Ma
         _importance(view, found.importance, figures),
         _curves(view, figures),
         _progress(view, found, figures),
-        _cost(view, intensity),
+        cost(view, intensity),
     ]
     return join([part for part in parts if part is not None]), figures
 
@@ -106,12 +106,6 @@ def _layers(view: Digest) -> Markup | None:
 def _importance(view: Digest, found: RunImportance | None, figures: Figures) -> Markup | None:
     if found is None:
         return None
-    lead = (
-        f"Importance (fANOVA) from {count(found.trials, 'trial')} of {count(found.budget, 'epoch')}: the "
-        "share of the variance of error and of energy over the space that a hyperparameter explains alone."
-    )
-    if found.budget < max(full_budget(run) for run in view.runs):
-        lead += " The lowest budget sees the whole space; higher ones only what the search has promoted."
     bands = "Means over all other hyperparameters; bands are one standard deviation over the trees."
     mixed = (
         "Importance for w × error + (1 − w) × energy, both scaled to 0 … 1; ticks at the bottom are the "
@@ -121,15 +115,40 @@ def _importance(view: Digest, found: RunImportance | None, figures: Figures) -> 
     return _panel(
         "importance",
         "What matters",
-        lead,
+        _importance_lead(view, found),
         _place("importance", figures, charts.importance_chart(found), _most_important_words(found), "tall"),
-        _importance_table(found),
+        E(
+            "details",
+            E("summary", "The same as a table, with interactions"),
+            E("div", _importance_table(found), class_="scroll"),
+        ),
         E("h3", "Mean error and energy as one hyperparameter changes"),
         _place("marginals", figures, marginals, bands, "tall"),
         E("h3", "When error and energy are weighed against each other"),
         _place("weights", figures, charts.weights_chart(found), mixed),
         stamp(view),
     )
+
+
+def light_importance(view: Digest, found: RunImportance | None) -> Markup | None:
+    """The same as words and a table."""
+    if found is None:
+        return None
+    table = E("div", _importance_table(found), class_="scroll")
+    return _panel(
+        "importance", "What matters", _importance_lead(view, found), E("p", _most_important_words(found)),
+        table, stamp(view),
+    )  # fmt: skip
+
+
+def _importance_lead(view: Digest, found: RunImportance) -> str:
+    lead = (
+        f"Importance (fANOVA) from {count(found.trials, 'trial')} of {count(found.budget, 'epoch')}: the "
+        "share of the variance of error and of energy over the space that a hyperparameter explains alone."
+    )
+    if found.budget < max(full_budget(run) for run in view.runs):
+        lead += " The lowest budget sees the whole space; higher ones only what the search has promoted."
+    return lead
 
 
 def _most_important_words(found: RunImportance) -> str:
@@ -166,10 +185,7 @@ def _importance_table(found: RunImportance, most: int = 5) -> Markup:
     caption = E(
         "caption", "Shares of the variance, mean ± standard deviation over the trees; of pairs the largest."
     )
-    table = E("table", caption, E("thead", E("tr", header)), E("tbody", lines))
-    return E(
-        "details", E("summary", "The same as a table, with interactions"), E("div", table, class_="scroll")
-    )
+    return E("table", caption, E("thead", E("tr", header)), E("tbody", lines))
 
 
 def _curves(view: Digest, figures: Figures) -> Markup | None:
@@ -187,10 +203,8 @@ def _progress(view: Digest, found: Insight, figures: Figures) -> Markup | None:
     if found.progress is None or found.reference is None or len(found.progress.epochs) < 2:
         return None
     several = len(view.runs) > 1
-    words = (
-        f"Hypervolume of the front as a share of error ≤ 1, energy ≤ {quantity(found.reference[1], 'J')}, "
-        "against epochs trained at all budgets."
-    )
+    box = listed([upper_limit(*it) for it in zip(view.goal.objectives, found.reference, strict=True)])
+    words = f"Hypervolume of the front as a share of {box}, against epochs trained at all budgets."
     if several:
         words += " The line is the median of the runs, the band holds the middle half."
     return _panel(
@@ -199,16 +213,16 @@ def _progress(view: Digest, found: Insight, figures: Figures) -> Markup | None:
     )  # fmt: skip
 
 
-def _cost(view: Digest, intensity: CarbonIntensity) -> Markup:
+def cost(view: Digest, intensity: CarbonIntensity) -> Markup:
     """What the search itself took."""
     spent = sum(p.record.duration_s or 0.0 for p in view.points)
-    epochs = sum(result.trained_epochs for result in view.results)
+    epochs = round(sum(result.epoch_equivalents for result in view.results))
     facts: dict[str, Any] = {"trials ended": str(len(view.points) - len(view.of("running")))}
     facts |= {"epochs trained": str(epochs), "time in trials": duration(spent)}
-    cost = search_cost(view.runs)
-    if cost is not None:
-        facts["energy of the search"] = f"{quantity(cost.energy_j, 'J')} ({cost.how})"
-        facts["emissions of the search"] = f"{quantity(intensity.emissions_g(cost.energy_j), 'g')} CO₂eq"
+    energy = search_cost(view.runs)
+    if energy is not None:
+        facts["energy of the search"] = f"{quantity(energy.energy_j, 'J')} ({energy.how})"
+        facts["emissions of the search"] = f"{quantity(intensity.emissions_g(energy.energy_j), 'g')} CO₂eq"
     else:
         facts["energy of the search"] = "not measured on this machine"
     return _panel("cost", "What the search took", "Training while searching, apart from the inference above.",

@@ -19,7 +19,7 @@ from jouleshift.report.sentences import landmarks
 from jouleshift.report.tables import hyperparameters, show_value
 from jouleshift.report.units import Unit, unit_for
 
-ROLES: tuple[Role, ...] = ("front", "default", "rejected", "lower")
+ROLES: tuple[Role, ...] = ("front", "default", "rejected", "lower", "infeasible")
 
 
 def payload(

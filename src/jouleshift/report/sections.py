@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jouleshift.analysis.digest import Digest, Point
-from jouleshift.analysis.pareto import hypervolume, objectives, points_of, reference_point
+from jouleshift.analysis.pareto import hypervolume_share, objectives, points_of, reference_point
 from jouleshift.records import CarbonIntensity, Failure, TrialRecord
 from jouleshift.report.figures import energy_unit
 from jouleshift.report.markup import Markup, element, join
@@ -15,8 +15,8 @@ from jouleshift.report.sentences import (
     headline,
     state_in_words,
 )
-from jouleshift.report.tables import hyperparameters, show_value
-from jouleshift.report.units import percent, quantity, unit_for
+from jouleshift.report.tables import further_objectives, hyperparameters, show_value
+from jouleshift.report.units import listed, percent, quantity, unit_for, upper_limit
 
 E = element
 
@@ -60,10 +60,10 @@ def _tiles(view: Digest) -> list[Markup]:
                 "on the front dominate the default configuration",
             )
         )
-    if reference is not None and reference[1] > 0:
-        share = hypervolume(points, reference) / (reference[0] * reference[1])
-        text = f"hypervolume, as a share of error ≤ 1 and energy ≤ {quantity(reference[1], 'J')}"
-        tiles.append((f"{share:.3f}", text))
+    if reference is not None and all(value > 0 for value in reference):
+        share = hypervolume_share(points_of(comparison.front, view.goal), reference)
+        box = [upper_limit(*entry) for entry in zip(view.goal.objectives, reference, strict=True)]
+        tiles.append((f"{share:.3f}", f"hypervolume, as a share of {listed(box)}"))
     return [E("li", E("b", number), E("span", text)) for number, text in tiles]
 
 
@@ -109,8 +109,9 @@ def stamp(view: Digest) -> Markup:
     return E("p", energy_stamp(view), f" (flags: {', '.join(noted)})" if noted else None, class_="stamp")
 
 
-def front_table(view: Digest, intensity: CarbonIntensity) -> Markup:
-    """The front and the default configuration as a table, with gains against the default."""
+def front_table(view: Digest, intensity: CarbonIntensity, pick: bool = True) -> Markup:
+    """The front and the default configuration as a table, with gains against the default; with `pick`, a
+    button for each network."""
     comparison = view.comparison
     apart = default_row(view)
     shown = [*view.front, *([apart] if apart else [])]
@@ -120,6 +121,7 @@ def front_table(view: Digest, intensity: CarbonIntensity) -> Markup:
     unit = energy_unit(view)
     gram = unit_for([intensity.emissions_g(e) for e in points_of(records)[:, 1]], "g")
     names = hyperparameters(records)
+    further = further_objectives(records, view.goal)
     headings = [
         "trial",
         "accuracy",
@@ -127,22 +129,24 @@ def front_table(view: Digest, intensity: CarbonIntensity) -> Markup:
         f"energy/{unit.name}",
         "energy saved",
         f"CO₂eq/{gram.name}",
+        *("/".join(heading) for heading, _ in further),
     ]
     header = [E("th", text, scope="col") for text in [*headings, *(n.replace("_", " ") for n in names)]]
     winners = {id(r) for r in comparison.dominating}
     body = []
-    for point in shown:
+    for index, point in enumerate(shown):
         error, energy_j = objectives(point.record) or (None, None)
         gains = comparison.gains(point.record)
         body.append(
             E(
                 "tr",
-                E("th", _pick_button(view, point, id(point.record) in winners), scope="row"),
+                E("th", _name(view, point, id(point.record) in winners, pick), scope="row"),
                 E("td", percent(None if error is None else 1 - error)),
                 _gain(gains[0] if gains else None, ""),
                 E("td", unit.show(energy_j)),
                 _gain(gains[1] if gains else None, " %"),
                 E("td", gram.show(None if energy_j is None else intensity.emissions_g(energy_j))),
+                [E("td", cells[index]) for _, cells in further],
                 [E("td", show_value(point.record.trial.config.get(n))) for n in names],
                 data_point=f"{point.run}-{point.record.trial.id}" if point.run >= 0 else None,
                 class_="is-default" if point.role == "default" else None,
@@ -187,13 +191,14 @@ def _table_caption(intensity: CarbonIntensity) -> str:
     )
 
 
-def _pick_button(view: Digest, point: Point, wins: bool) -> Markup:
+def _name(view: Digest, point: Point, wins: bool, pick: bool) -> Markup:
     if point.run < 0:
         return join(f"default, mean of {len(view.runs)}")
     run = f" ({view.runs[point.run].path.name})" if len(view.runs) > 1 else ""
     text = f"{point.record.trial.id}{run}{' default' if point.role == 'default' else ''}"
     star = E("span", "★ ", class_="star", title="dominates the default") if wins else None
-    return join(star, E("button", text, type="button", aria_pressed="false", aria_label=f"show trial {text}"))
+    button = E("button", text, type="button", aria_pressed="false", aria_label=f"show trial {text}")
+    return join(star, button if pick else text)
 
 
 def _gain(value: float | None, unit: str) -> Markup:

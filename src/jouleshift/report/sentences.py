@@ -7,10 +7,10 @@ claims no more than the numbers support.
 from collections.abc import Sequence
 
 from jouleshift.analysis.digest import Digest
-from jouleshift.analysis.pareto import full_budget, knee, objectives, points_of
+from jouleshift.analysis.pareto import broken, full_budget, knee, most_frugal, objectives, points_of
 from jouleshift.analysis.verification import Member, Verification
 from jouleshift.records import EnergyKind, Evaluation, TrialRecord
-from jouleshift.report.units import duration, percent, quantity
+from jouleshift.report.units import duration, listed, percent, quantity, short_name
 
 _HOW: dict[EnergyKind, str] = {
     "measured": "measured by a sensor",
@@ -44,9 +44,10 @@ def headline(view: Digest) -> str:
             )
         return f"Nothing dominates the default configuration: it alone is on the front, with {_both(view)}."
     if not comparison.dominating:
+        names = listed([short_name(name) for name in view.goal.objectives])
         return (
             "No network on the front dominates the default configuration, that is, none is at least as good "
-            f"in error and energy and better in one. The {count(len(comparison.front), 'network')} on it go "
+            f"in {names} and better in one. The {count(len(comparison.front), 'network')} on it go "
             f"{_span(view)}."
         )
     return f"{_dominating(view)} {_best(view)}"
@@ -94,13 +95,23 @@ def _member_span(members: Sequence[Member]) -> str:
 def state_in_words(view: Digest) -> str:
     """How much is done, what failed, what it took."""
     asked = sum(int(run.config.get("trials", len(run.trials))) for run in view.runs)
-    epochs = sum(result.trained_epochs for result in view.results)
+    epochs = round(sum(result.epoch_equivalents for result in view.results))
     spent = sum(p.record.duration_s or 0.0 for p in view.points)
     ended = len(view.points) - len(view.of("running"))
     parts = [count(len(view.runs), "run")] if len(view.runs) > 1 else []
     parts += [f"{ended} of {asked} trials ended", f"{len(view.of('failed'))} failed"]
     parts += [count(epochs, "epoch") + " trained", f"{duration(spent)} of trials"]
-    return ", ".join(parts) + "."
+    return ", ".join(parts) + "." + infeasible_in_words(view)
+
+
+def infeasible_in_words(view: Digest) -> str:
+    """Which constraints kept how many finished networks off the front; "" where there are none."""
+    if not view.goal.constraints:
+        return ""
+    full = [p.record for p in view.of("front", "default", "rejected", "infeasible")]
+    counts = {c.text: sum(c in broken(r, view.goal) for r in full) for c in view.goal.constraints}
+    told = listed([f"{number} by {text}" for text, number in counts.items()])
+    return f" Of {count(len(full), 'network')} at full budget the constraints rule out: {told}."
 
 
 def _nothing_yet(view: Digest) -> str:
@@ -121,11 +132,12 @@ def _both(view: Digest) -> str:
 
 def _span(view: Digest) -> str:
     points = points_of(view.comparison.front)
+    first, last = points[0], points[most_frugal(view.comparison.front)]
     if len(points) == 1:
-        return f"with an accuracy of {percent(1 - points[0, 0])} at {quantity(points[0, 1], 'J')} per image"
+        return f"with an accuracy of {percent(1 - first[0])} at {quantity(first[1], 'J')} per image"
     return (
-        f"from {percent(1 - points[0, 0])} accuracy at {quantity(points[0, 1], 'J')} "
-        f"to {percent(1 - points[-1, 0])} at {quantity(points[-1, 1], 'J')} per image"
+        f"from {percent(1 - first[0])} accuracy at {quantity(first[1], 'J')} "
+        f"to {percent(1 - last[0])} at {quantity(last[1], 'J')} per image"
     )
 
 
@@ -174,8 +186,8 @@ def landmarks(view: Digest) -> dict[str, TrialRecord]:
         return {"the only network": members[0]}
     return {
         "most accurate": members[0],
-        "knee": members[knee(points_of(members))],
-        "most frugal": members[-1],
+        "knee": members[knee(points_of(members, view.goal))],
+        "most frugal": members[most_frugal(members)],
     }
 
 
@@ -184,6 +196,7 @@ def front_in_words(view: Digest) -> str:
     parts = [
         f"{len(view.comparison.front)} on the front",
         f"{len(view.of('rejected'))} dominated at full budget",
+        *([f"{len(view.of('infeasible'))} infeasible"] if view.goal.constraints else []),
         f"{len(view.of('lower'))} at lower budgets",
     ]
     text = (

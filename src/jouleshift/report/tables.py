@@ -3,13 +3,15 @@
 `trials.csv` has a row for each trial, `front.csv` one for each of the front. Their columns are
 
     trial, bracket, rung, budget, seed, status, error, accuracy, energy_j, energy_source, emissions_g,
+    size_bytes, latency_s, breaks,
     one for each hyperparameter by its name in the configuration,
     train_s, energy_s, duration_s
 
 A report of several runs has a column `run` in front. What is missing is empty, never 0. `status` is `done`,
 `running`, or what went wrong (`diverged`, `out-of-memory`, `timeout`, `crashed`, `refused`). Energy and
-emissions are those of one inference of one image. Only the columns that end in `_s` hold times, so the rest
-of a file is the same, byte for byte, wherever the same trials have run.
+emissions are those of one inference of one image. `breaks` lists the constraints that a finished trial does
+not keep. Only the columns that end in `_s` hold times, so the rest of a file is the same, byte for byte,
+wherever the same trials have run.
 """
 
 import csv
@@ -17,19 +19,22 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from jouleshift.analysis.pareto import Comparison
+from jouleshift.analysis.pareto import USUAL_GOAL, Comparison, broken
+from jouleshift.objectives import Goal
 from jouleshift.records import CarbonIntensity, Evaluation, Failure, TrialRecord, Value
-from jouleshift.report.units import percent, unit_for
+from jouleshift.report.units import objective_unit, percent, short_name, unit_for
 
 if TYPE_CHECKING:
     from rich.console import Group
 
 Cell = int | float | str | None
 Row = Mapping[str, Cell]
+Column = tuple[str, list[str]]
+"""A heading, whose lines may be broken, and the cells below it."""
 
 LEADING = (
     "trial", "bracket", "rung", "budget", "seed", "status", "error", "accuracy", "energy_j", "energy_source",
-    "emissions_g",
+    "emissions_g", "size_bytes", "latency_s", "breaks",
 )  # fmt: skip
 TIMES = ("train_s", "energy_s", "duration_s")
 
@@ -50,7 +55,9 @@ def status(record: TrialRecord) -> str:
             return "done"
 
 
-def row(record: TrialRecord, names: Sequence[str], intensity: CarbonIntensity) -> dict[str, Cell]:
+def row(
+    record: TrialRecord, names: Sequence[str], intensity: CarbonIntensity, goal: Goal = USUAL_GOAL
+) -> dict[str, Cell]:
     """One trial as a mapping from column to value, None where there is none."""
     trial, result = record.trial, record.result
     done = result if isinstance(result, Evaluation) else None
@@ -67,6 +74,9 @@ def row(record: TrialRecord, names: Sequence[str], intensity: CarbonIntensity) -
         "energy_j": energy_j,
         "energy_source": done.energy.source if done else None,
         "emissions_g": None if energy_j is None else intensity.emissions_g(energy_j),
+        "size_bytes": done.weight_bytes if done else None,
+        "latency_s": done.latency_s if done else None,
+        "breaks": "; ".join(constraint.text for constraint in broken(record, goal)) or None,
         **{name: trial.config.get(name) for name in names},
         "train_s": done.train_s if done else None,
         "energy_s": done.energy_s if done else None,
@@ -74,9 +84,14 @@ def row(record: TrialRecord, names: Sequence[str], intensity: CarbonIntensity) -
     }
 
 
-def rows(records: Sequence[TrialRecord], names: Sequence[str], intensity: CarbonIntensity) -> list[Row]:
+def rows(
+    records: Sequence[TrialRecord],
+    names: Sequence[str],
+    intensity: CarbonIntensity,
+    goal: Goal = USUAL_GOAL,
+) -> list[Row]:
     """A row for each trial, with the given hyperparameters as columns."""
-    return [row(record, names, intensity) for record in records]
+    return [row(record, names, intensity, goal) for record in records]
 
 
 def columns(names: Sequence[str]) -> tuple[str, ...]:
@@ -93,8 +108,25 @@ def to_csv(table: Iterable[Row], header: Sequence[str]) -> str:
     return out.getvalue()
 
 
+def further_objectives(records: Sequence[TrialRecord], goal: Goal) -> list[tuple[tuple[str, str], list[str]]]:
+    """What a goal names beside error and energy: (name, unit) and a cell for each trial."""
+    found = []
+    for name in goal.needed:
+        if name not in ("error", "energy_j"):
+            values = [
+                r.result.values.get(name) if isinstance(r.result, Evaluation) else None for r in records
+            ]
+            unit = objective_unit(name, values)
+            found.append(((short_name(name), unit.name), [unit.show(value) for value in values]))
+    return found
+
+
 def front_table(
-    run_name: str, comparison: Comparison, intensity: CarbonIntensity, width: int = 80
+    run_name: str,
+    comparison: Comparison,
+    intensity: CarbonIntensity,
+    width: int = 80,
+    goal: Goal = USUAL_GOAL,
 ) -> "Group":
     """The front against the default configuration, for a terminal so many characters wide.
 
@@ -106,8 +138,9 @@ def front_table(
     from rich.table import Table
     from rich.text import Text
 
-    shown = _front_and_default(comparison)
-    leading = _objective_columns(shown, comparison, intensity)
+    shown = front_and_default(comparison)
+    leading = objective_columns(shown, comparison, intensity)
+    leading += [("\n".join(heading), cells) for heading, cells in further_objectives(shown, goal)]
     names = _that_fit(shown, width - 2 - sum(_width(heading, cells) for heading, cells in leading))
     chosen = [(n.replace("_", "\n"), [show_value(r.trial.config.get(n)) for r in shown]) for n in names]
     table = Table(box=box.SIMPLE_HEAD)
@@ -117,12 +150,24 @@ def front_table(
         cells = [Text(column[index]) for _, column in [*leading, *chosen]]
         table.add_row(*cells, style="bold yellow" if record is comparison.default else None)
     title = Text(f"Front of {run_name} against the default configuration", "bold")
-    return Group(title, *([table] if shown else []), Text(_caption(comparison)))
+    return Group(title, *([table] if shown else []), Text(_caption(comparison, goal)))
 
 
-def _objective_columns(
+def front_columns(
     shown: Sequence[TrialRecord], comparison: Comparison, intensity: CarbonIntensity
-) -> list[tuple[str, list[str]]]:
+) -> list[Column]:
+    """Heading and cells of each column that describes these trials: objectives, gains against the default,
+    and the hyperparameters that differ."""
+    differing = [
+        (n.replace("_", "\n"), [show_value(r.trial.config.get(n)) for r in shown]) for n in varying(shown)
+    ]
+    return [*objective_columns(shown, comparison, intensity), *differing]
+
+
+def objective_columns(
+    shown: Sequence[TrialRecord], comparison: Comparison, intensity: CarbonIntensity
+) -> list[Column]:
+    """Mark, trial, accuracy, energy, share saved and emissions."""
     unit = unit_for([_energy(r) for r in shown], "J")
     emissions = [None if (e := _energy(r)) is None else intensity.emissions_g(e) for r in shown]
     gram = unit_for(emissions, "g")
@@ -141,10 +186,13 @@ def _objective_columns(
     ]
 
 
-def _caption(comparison: Comparison) -> str:
+def _caption(comparison: Comparison, goal: Goal) -> str:
     size, winners = len(comparison.front), len(comparison.dominating)
     if comparison.default is None:
         return "The default configuration has no result to compare with."
+    kept_out = " and ".join(constraint.text for constraint in broken(comparison.default, goal))
+    if kept_out:
+        return f"The default configuration breaks {kept_out}. {winners} of {size} on the front dominate it."
     if not winners:
         return f"None of the {size} on the front dominates the default configuration."
     return f"★ {winners} of {size} on the front dominate the default configuration."
@@ -168,7 +216,8 @@ def _width(heading: str, cells: Sequence[str]) -> int:
     return 3 + max(map(len, [*heading.split("\n"), *cells]))
 
 
-def _front_and_default(comparison: Comparison) -> list[TrialRecord]:
+def front_and_default(comparison: Comparison) -> list[TrialRecord]:
+    """The front, then the default configuration where it is not on it."""
     default = comparison.default
     apart = [default] if default is not None and default not in comparison.front else []
     return [*comparison.front, *apart]

@@ -5,7 +5,7 @@ readable. A figure or a table chooses one prefix for all its values; a sentence 
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _PREFIXES = (
@@ -71,6 +71,31 @@ def significant(value: float, digits: int = 3) -> str:
 def percent(fraction: float | None, digits: int = 1) -> str:
     """A fraction as a percentage: 0.123 → "12.3 %"."""
     return "–" if fraction is None else f"{100 * fraction:.{digits}f} %"
+
+
+_SHOWN = {"error": ("error", ""), "energy_j": ("energy", "J"), "latency_s": ("latency", "s"),
+          "size_bytes": ("size", "B")}  # fmt: skip
+
+
+def short_name(objective: str) -> str:
+    """An objective without its unit: "energy_j" → "energy"."""
+    return _SHOWN[objective][0]
+
+
+def objective_unit(objective: str, values: Iterable[float | None]) -> Unit:
+    """The unit that suits these values of an objective."""
+    return unit_for(values, _SHOWN[objective][1])
+
+
+def upper_limit(objective: str, value: float) -> str:
+    """`upper_limit("size_bytes", 64e3)` is "size ≤ 64.0 kB"."""
+    name, base = _SHOWN[objective]
+    return f"{name} ≤ {quantity(value, base) if base else f'{value:g}'}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """`listed(["a", "b", "c"])` is "a, b and c"."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def duration(seconds: float) -> str:

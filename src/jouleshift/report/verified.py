@@ -100,32 +100,34 @@ def _unit(verification: Verification) -> Unit:
     return unit_for([m.energy_j for m in (*verification.members, *verification.defaults)], "J")
 
 
-def verified_section(view: Digest, figures: dict[str, dict[str, Any]]) -> Markup | None:
-    """The part of the page that leads: the verified front; None where nothing is verified."""
+def verified_section(view: Digest, figures: dict[str, dict[str, Any]] | None = None) -> Markup | None:
+    """The part of the page that leads: the verified front; None where nothing is verified. Its figure goes
+    into `figures`, and is left out without."""
     verification = view.verification
     if verification is None:
         return None
     unit = _unit(verification)
-    figures["verified-plot"] = _chart(verification, unit)
-    words = (
-        "Test error against energy of each configuration trained again (whiskers: one standard deviation "
-        "over the seeds); the hollow ring is what the search saw on validation images."
-    )
     failed = f" {count(verification.failed, 'training')} failed." if verification.failed else ""
     return E(
         "section",
         E("h2", "The front, verified", id="verified"),
         E("p", verified_headline(verification), class_="lead"),
-        E(
-            "figure",
-            E("div", id="verified-plot", class_="plot small", role="img", aria_label=words),
-            E("figcaption", words),
-        ),
+        None if figures is None else _figure(verification, unit, figures),
         E("p", regression_in_words(verification) + failed),
         E("div", _html_table(view, verification, unit), class_="scroll", tabindex=0),
         E("p", "Every training: ", E("a", "verified.csv", href="verified.csv"), "."),
         aria_labelledby="verified",
     )
+
+
+def _figure(verification: Verification, unit: Unit, figures: dict[str, dict[str, Any]]) -> Markup:
+    figures["verified-plot"] = _chart(verification, unit)
+    words = (
+        "Test error against energy of each configuration trained again (whiskers: one standard deviation "
+        "over the seeds); the hollow ring is what the search saw on validation images."
+    )
+    plot = E("div", id="verified-plot", class_="plot small", role="img", aria_label=words)
+    return E("figure", plot, E("figcaption", words))
 
 
 def _html_table(view: Digest, verification: Verification, unit: Unit) -> Markup:

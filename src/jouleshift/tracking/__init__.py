@@ -33,6 +33,10 @@ class Several:
         for watcher in self._watchers:
             watcher.started(config, finished, notes)
 
+    def note(self, text: str) -> None:
+        for watcher in self._watchers:
+            watcher.note(text)
+
     def epoch(self, trial: "Trial", epoch: Mapping[str, Any]) -> None:
         for watcher in self._watchers:
             watcher.epoch(trial, epoch)

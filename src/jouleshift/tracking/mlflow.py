@@ -59,6 +59,9 @@ class Mlflow:
         self._parent = self._create(config.out.name, {DIRECTORY_TAG: directory})
         self._log_params(self._parent, config.model_dump(mode="json"))
 
+    def note(self, text: str) -> None:
+        """Nothing that belongs there."""
+
     def epoch(self, trial: Trial, epoch: Mapping[str, Any]) -> None:
         run_id = self._run_of(trial)
         for name in CURVES:

@@ -38,6 +38,9 @@ class Tensorboard:
         assert config.out is not None
         self._folder = config.out / "tensorboard"
 
+    def note(self, text: str) -> None:
+        """Nothing that belongs there."""
+
     def epoch(self, trial: Trial, epoch: Mapping[str, Any]) -> None:
         writer = self._writer(trial)
         for name in CURVES:

@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from jouleshift.errors import BadInput
+from jouleshift.errors import BadInput, Unwritable
 from jouleshift.records import Epoch
 
 _FORMAT = "jouleshift-checkpoint-1"
@@ -44,7 +44,7 @@ class Checkpoint:
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Write atomically. `BadInput` where the disk is full or the directory cannot be written."""
+    """Write atomically. `Unwritable` where the disk is full or the directory cannot be written."""
     content = {
         "format": _FORMAT,
         "fingerprint": checkpoint.fingerprint,
@@ -67,7 +67,10 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise BadInput(f"cannot write checkpoint {path}: {error.strerror or error}") from None
+        raise Unwritable(
+            f"cannot write checkpoint {path}: {error.strerror or error}; finished trials are kept, and the "
+            "same command continues once this is mended"
+        ) from None
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> Checkpoint:

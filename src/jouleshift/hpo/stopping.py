@@ -1,0 +1,118 @@
+"""When a search ends, besides the number of trials: rules, each a line that says why.
+
+A rule is told every trial that is proposed and every one that ends, those of the journal too when a run is
+continued, and asked before each proposal whether to stop. Trials that run then are finished. Epochs and
+stagnation follow from the journal alone, so an interrupted search stops where a straight one does; time and
+joules are what the search took so far, every time it was run. A continued run may raise its limits.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jouleshift.analysis.pareto import hypervolume, non_dominated
+from jouleshift.config import StudyConfig
+from jouleshift.records import Evaluation, Trial, TrialRecord
+
+Points = NDArray[np.float64]
+
+GAIN = 0.01
+"""A front that has grown by less stagnates."""
+
+
+class Rule:
+    """Gives no reason to stop."""
+
+    def asked(self, trial: Trial) -> None:
+        """A trial was proposed."""
+
+    def finished(self, record: TrialRecord) -> None:
+        """A trial has a result."""
+
+    def reason(self) -> str | None:
+        """Why to stop now, None to go on."""
+        return None
+
+
+class Epochs(Rule):
+    """So many epochs in all, a continued trial counted from where its parent stopped."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._budgets: dict[int, int] = {}
+        self._total = 0
+
+    def asked(self, trial: Trial) -> None:
+        self._budgets[trial.id] = trial.budget
+        self._total += trial.budget - self._budgets.get(trial.parent or 0, 0)
+
+    def reason(self) -> str | None:
+        return f"{self._total} epochs of {self._limit}" if self._total >= self._limit else None
+
+
+class Spent(Rule):
+    """So much of what a meter shows: seconds or joules. A meter without a value stops nothing."""
+
+    def __init__(self, limit: float, unit: str, meter: Callable[[], float | None]) -> None:
+        self._limit, self._unit, self._meter = limit, unit, meter
+
+    def reason(self) -> str | None:
+        spent = self._meter()
+        if spent is None or spent < self._limit:
+            return None
+        return f"{spent:.4g} {self._unit} of {self._limit:g} {self._unit}"
+
+
+class Stagnation(Rule):
+    """The front's hypervolume grew by less than a hundredth while so many trials ended.
+
+    Both hypervolumes are taken up to the worst value of each objective that any trial had by now. Counted
+    from the first trial at the full budget on.
+    """
+
+    def __init__(self, trials: int, full_budget: int) -> None:
+        self._trials, self._full_budget = trials, full_budget
+        self._fronts: deque[Points] = deque(maxlen=trials + 1)
+        self._worst = np.full(1, -np.inf)
+
+    def finished(self, record: TrialRecord) -> None:
+        front = self._fronts[-1] if self._fronts else None
+        if isinstance(record.result, Evaluation):
+            point = np.array(list(record.result.objectives.values()))
+            self._worst = np.maximum(self._worst, point)
+            if record.trial.budget >= self._full_budget:
+                points = point[None] if front is None else np.vstack([front, point])
+                front = points[non_dominated(points)]
+        if front is not None:
+            self._fronts.append(front)
+
+    def reason(self) -> str | None:
+        if len(self._fronts) <= self._trials:
+            return None
+        before, now = (hypervolume(front, self._worst) for front in (self._fronts[0], self._fronts[-1]))
+        if now > before * (1 + GAIN):
+            return None
+        return f"{self._trials} trials added less than {GAIN:.0%} to the hypervolume of the front"
+
+
+def rules_of(
+    study: StudyConfig, duration_s: Callable[[], float], energy_j: Callable[[], float | None]
+) -> list[Rule]:
+    """The rules that the settings ask for; the meters tell what the search took so far."""
+    rules: list[Rule] = []
+    if study.stop_epochs is not None:
+        rules.append(Epochs(study.stop_epochs))
+    if study.stop_time_s is not None:
+        rules.append(Spent(study.stop_time_s, "s", duration_s))
+    if study.stop_energy_j is not None:
+        rules.append(Spent(study.stop_energy_j, "J", energy_j))
+    if study.stop_stagnation is not None:
+        rules.append(Stagnation(study.stop_stagnation, study.max_budget))
+    return rules
+
+
+def first_reason(rules: Iterable[Rule]) -> str | None:
+    """The reason of the first rule that has one."""
+    return next((reason for rule in rules if (reason := rule.reason()) is not None), None)

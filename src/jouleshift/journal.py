@@ -1,0 +1,124 @@
+"""The lines of a journal, the only source of truth of a search.
+
+A journal is a text file of JSON objects, one event a line. Two events suffice: `asked` (a trial was proposed)
+and `finished` (it has a result). Each line ends with a CRC-32 of itself, so a line that a crash or a full
+disk tore is told from a good one: a torn last line is cut off when writing goes on (its event had not
+happened), damage anywhere else is an error that names the line.
+
+    {"event":"asked","time":"2026-01-01T00:00:00+00:00","trial":{"id":1,…},"crc":"89abcdef"}
+    {"event":"finished","time":"…","trial":1,"duration_s":3.2,"result":{…},"crc":"…"}
+"""
+
+import json
+import zlib
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jouleshift.errors import BadInput
+from jouleshift.records import (
+    Evaluation,
+    Failure,
+    Trial,
+    TrialRecord,
+    result_from_json,
+    to_json,
+    trial_from_json,
+)
+
+_CRC = ',"crc":"'
+
+
+@dataclass(frozen=True)
+class Asked:
+    trial: Trial
+    time: datetime | None = field(default=None, compare=False)
+    """When it was written; None for now."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    trial_id: int
+    result: Evaluation | Failure
+    duration_s: float
+    time: datetime | None = field(default=None, compare=False)
+
+
+Event = Asked | Finished
+
+
+def encode(event: Event) -> str:
+    """One journal line, checksum and newline included."""
+    body: dict[str, Any]
+    now = (event.time or datetime.now(UTC)).isoformat(timespec="milliseconds")
+    if isinstance(event, Asked):
+        body = {"event": "asked", "time": now, "trial": to_json(event.trial)}
+    else:
+        body = {
+            "event": "finished",
+            "time": now,
+            "trial": event.trial_id,
+            "duration_s": event.duration_s,
+            "result": to_json(event.result),
+        }
+    text = json.dumps(body, separators=(",", ":"), allow_nan=False)
+    return f'{text[:-1]}{_CRC}{_checksum(text)}"}}\n'
+
+
+def decode(line: str) -> Event | None:
+    """The event of a line, or None where the line is torn or damaged."""
+    text, found, checksum = line.rpartition(_CRC)
+    if not found or checksum != f'{_checksum(text + "}")}"}}\n':
+        return None
+    body = json.loads(text + "}")
+    time = datetime.fromisoformat(body["time"])
+    if body["event"] == "asked":
+        return Asked(trial_from_json(body["trial"]), time)
+    return Finished(body["trial"], result_from_json(body["result"]), body["duration_s"], time)
+
+
+def _checksum(text: str) -> str:
+    return f"{zlib.crc32(text.encode()):08x}"
+
+
+def read_events(path: Path, start: int = 0) -> tuple[list[Event], int, int]:
+    """The events of a journal from a byte on, which begins a line; where its intact part ends; the bytes of a
+    torn last line. A file that is not there is empty."""
+    events: list[Event] = []
+    intact = start
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            lines = file.read().splitlines(keepends=True)
+    except FileNotFoundError:
+        return [], 0, 0
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}") from None
+    for number, raw in enumerate(lines, start=1):
+        event = decode(raw.decode("utf-8", errors="replace"))
+        if event is None:
+            if number < len(lines):
+                raise BadInput(_damage(path, intact))
+            return events, intact, len(raw)
+        events.append(event)
+        intact += len(raw)
+    return events, intact, 0
+
+
+def _damage(path: Path, offset: int) -> str:
+    with path.open("rb") as file:
+        line = file.read(offset).count(b"\n") + 1
+    return f"{path} line {line} is damaged; restore it from a copy, or start anew with --fresh"
+
+
+def records(events: list[Event]) -> tuple[TrialRecord, ...]:
+    """The trials that the events tell of, in the order of proposal."""
+    found: dict[int, TrialRecord] = {}
+    for event in events:
+        if isinstance(event, Asked):
+            found[event.trial.id] = TrialRecord(event.trial)
+        else:
+            asked = found[event.trial_id]
+            found[event.trial_id] = replace(asked, result=event.result, duration_s=event.duration_s)
+    return tuple(found.values())

@@ -1,0 +1,112 @@
+"""Trials on a Dask cluster whose parts come and go."""
+
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from jouleshift.errors import BadInput
+from jouleshift.hpo import remote
+from jouleshift.hpo.cluster import ClusterWorkers
+from jouleshift.hpo.executor import Done, Work
+from jouleshift.records import Evaluation, Trial
+from tests.hpo.dask_processes import DaskProcesses
+
+TOY = (sys.executable, "-m", "tests.hpo.toy_worker")
+
+
+def pool_of(dask, folder: Path, measure_on=None, on_epoch=lambda trial, epoch: None, notes=None):
+    setup = {"study": {"threads": None, "measure_on": measure_on}, "checkpoints": str(folder)}
+    work = Work(setup, folder / "run.log", command=TOY)
+    notes = [] if notes is None else notes
+    return ClusterWorkers(dask.address, work, on_epoch, notes.append)
+
+
+def trial(number: int, do: str = "answer") -> Trial:
+    return Trial(number, {"do": do}, 1, 0)
+
+
+def collect(pool: ClusterWorkers, count: int) -> list[Done]:
+    found: list[Done] = []
+    while len(found) < count:
+        done = pool.wait()
+        found += [] if done is None else [done]
+    return found
+
+
+def until(condition) -> None:
+    ends = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+
+
+def test_workers_die_and_join_and_every_trial_has_its_result(tmp_path):
+    epochs, notes = [], []
+    with (
+        DaskProcesses(tmp_path, workers=1) as dask,
+        pool_of(dask, tmp_path, on_epoch=lambda t, e: epochs.append((t.id, e["epoch"])), notes=notes) as pool,
+    ):
+        assert pool.facts == {"max_depth": 7}
+        assert pool.free == 1
+        pool.submit(trial(1, "sleep"))
+        assert pool.free == 0
+        time.sleep(0.5)
+        dask.workers[0].kill()
+        until(lambda: pool.free == 0 and notes)
+        assert "trial 1 runs again" in notes[-1]
+        dask.add()
+        (done,) = collect(pool, 1)
+        assert (done.trial.id, type(done.result)) == (1, Evaluation)
+        dask.add()
+        until(lambda: pool.free == 2)
+        pool.submit(trial(2))
+        pool.submit(trial(3, "exit"))
+        results = {done.trial.id: done.result for done in collect(pool, 2)}
+        assert results[2].error == 0.25
+        assert results[3].kind == "crashed"
+    assert epochs[0] == (1, 1)
+    assert list(tmp_path.glob(".shared-*")) == []
+
+
+@pytest.mark.slow
+def test_trials_are_trained_on_some_workers_and_measured_on_those_of_the_named_kind(tmp_path):
+    with DaskProcesses(tmp_path, workers=1) as dask:
+        dask.add("edge")
+        with pool_of(dask, tmp_path, measure_on="edge") as pool:
+            until(lambda: pool.free == 1)
+            pool.submit(trial(1, "sleep"))
+            (done,) = collect(pool, 1)
+    assert isinstance(done.result, Evaluation)
+    assert done.result.train_s >= 1
+    assert done.duration_s >= 2, "it slept in both stages"
+
+
+@pytest.mark.slow
+def test_a_lost_scheduler_ends_the_search_in_one_line(tmp_path):
+    with DaskProcesses(tmp_path, workers=1) as dask, pool_of(dask, tmp_path) as pool:
+        pool.submit(trial(1, "hang"))
+        dask.scheduler.kill()
+        with pytest.raises(BadInput, match=r"Dask scheduler of tcp://.* is gone; finished trials are kept"):
+            collect(pool, 1)
+
+
+def test_no_scheduler_at_the_address_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("jouleshift.hpo.cluster._CONNECT_S", 1)
+    nobody = SimpleNamespace(address="tcp://127.0.0.1:9")
+    with pytest.raises(BadInput, match="no Dask scheduler answers there"), pool_of(nobody, tmp_path):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("version", "proof", "message"),
+    [("0.0.9", "there", "has jouleshift"), (remote.__version__, "missing", "directory that all machines")],
+)
+def test_a_worker_that_cannot_take_part_says_why(tmp_path, monkeypatch, version, proof, message):
+    (tmp_path / "there").touch()
+    monkeypatch.setattr(remote, "get_worker", lambda: SimpleNamespace(address="tcp://node7:1"))
+    session = remote.Session("s", Work({}, tmp_path / "run.log"), tmp_path / proof, version)
+    with pytest.raises(BadInput, match=f"worker tcp://node7:1 .*{message}"):
+        remote.describe(session)

@@ -1,0 +1,79 @@
+from itertools import pairwise
+
+import pytest
+
+from jouleshift.hpo.stopping import Epochs, Spent, Stagnation
+from jouleshift.hpo.study import run_study
+from jouleshift.records import Failure, Trial, TrialRecord
+from jouleshift.store import Journal
+from tests.toys import Counting, Serial, evaluate, evaluation
+
+
+def run(directory, trials, *rules):
+    with Journal(directory) as journal:
+        reason = run_study(Counting(), Serial(evaluate), journal, trials, rules=rules)
+        return reason, len(journal.records)
+
+
+def ended(number, error, energy_j, budget=9):
+    return TrialRecord(Trial(number, {}, budget, 0), evaluation(error, energy_j), 1.0)
+
+
+def test_epochs_are_counted_from_where_the_parent_stopped():
+    rule = Epochs(10)
+    for trial in (Trial(1, {}, 3, 0), Trial(2, {}, 9, 0, parent=1)):
+        rule.asked(trial)
+    assert rule.reason() is None
+    rule.asked(Trial(3, {}, 1, 0))
+    assert rule.reason() == "10 epochs of 10"
+
+
+def test_a_stopped_search_goes_on_with_a_higher_limit_and_equals_the_straight_one(tmp_path):
+    reason, first = run(tmp_path / "a", 100, Epochs(20))
+    assert "epochs of 20" in reason
+    assert run(tmp_path / "a", 100, Epochs(20))[1] == first
+    assert run(tmp_path / "a", 100, Epochs(40)) == run(tmp_path / "b", 100, Epochs(40))
+    assert first < run(tmp_path / "a", 100, Epochs(40))[1]
+
+
+def test_all_trials_done_is_no_early_end(tmp_path):
+    assert run(tmp_path, 5, Epochs(1000)) == (None, 5)
+
+
+@pytest.mark.parametrize(("spent", "stops"), [(9.9, False), (10.0, True), (None, False)])
+def test_what_a_meter_shows(spent, stops):
+    reason = Spent(10, "J", lambda: spent).reason()
+    assert reason == ("10 J of 10 J" if stops else None)
+
+
+def test_a_front_that_stands_still_stagnates_and_one_that_grows_does_not():
+    rule = Stagnation(3, full_budget=9)
+    rule.finished(ended(1, 0.9, 9.0))
+    rule.finished(ended(2, 0.5, 5.0))
+    for number in (3, 4, 5):
+        assert rule.reason() is None
+        rule.finished(ended(number, 0.6, 6.0))
+    assert "3 trials added less than 1%" in rule.reason()
+    rule.finished(ended(6, 0.4, 4.0))
+    assert rule.reason() is None
+
+
+def test_lower_budgets_and_failures_count_as_trials_that_added_nothing():
+    rule = Stagnation(2, full_budget=9)
+    rule.finished(ended(1, 0.5, 5.0))
+    rule.finished(ended(2, 0.9, 9.0, budget=3))
+    assert rule.reason() is None
+    rule.finished(TrialRecord(Trial(3, {}, 9, 0), Failure("crashed", "x"), 1.0))
+    assert rule.reason() is not None
+
+
+def test_before_the_first_result_at_the_full_budget_nothing_stagnates():
+    rule = Stagnation(1, full_budget=9)
+    for number, error in enumerate((0.9, 0.8, 0.7), start=1):
+        rule.finished(ended(number, error, 1.0, budget=1))
+    assert rule.reason() is None
+
+
+def test_limits_raised_step_by_step_never_shorten_a_search(tmp_path):
+    sizes = [run(tmp_path, 100, Epochs(limit))[1] for limit in (5, 10, 15, 20)]
+    assert all(a < b for a, b in pairwise(sizes))

@@ -1,0 +1,129 @@
+"""What shows a run without a script: the drawing, the light page, notebooks."""
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from jouleshift import opened, store
+from jouleshift.analysis.digest import digest
+from jouleshift.errors import BadInput
+from jouleshift.report.export import write_report
+from jouleshift.report.html import light_page
+from jouleshift.report.insight import insight
+from jouleshift.report.notebook import Front, run_html, run_text
+from jouleshift.report.sketch import Axis, front_sketch
+from tests.analysis.synthetic import hyperband_run, record, run_of
+from tests.report.test_page import HOSTILE, RUNS, WORLD, hostile_run
+
+SIMPLE = run_of(record(1, 0.4, 4e-9, bracket=-1), record(2, 0.3, 3e-9), record(3, 0.5, 2e-9))
+
+
+@pytest.mark.parametrize(
+    ("axis", "ticks"),
+    [
+        (Axis(0.0, 10.0, 0, 100), [0, 2, 4, 6, 8, 10]),
+        (Axis(0.21, 0.24, 0, 100), [0.21, 0.215, 0.22, 0.225, 0.23, 0.235, 0.24]),
+        (Axis(-3.0, 2.0, 0, 100), [-3, -2, -1, 0, 1, 2]),
+        (Axis(8.0, 250.0, 0, 100, log=True), [10, 20, 50, 100, 200]),
+    ],
+)
+def test_ticks_are_round_and_inside(axis, ticks):
+    assert axis.ticks == pytest.approx(ticks)
+
+
+def test_an_axis_maps_its_ends_to_its_pixels():
+    assert [Axis(2.0, 4.0, 100, 0)(v) for v in (2.0, 3.0, 4.0)] == [100, 50, 0]
+    assert Axis(1.0, 100.0, 0, 50, log=True)(10.0) == 25
+
+
+def marks(drawing):
+    root = ElementTree.fromstring(drawing)
+    return [(n.tag, n.findtext("title")) for n in root.iter() if n.find("title") is not None]
+
+
+def test_the_drawing_has_a_mark_for_each_trial_that_says_which():
+    found = marks(front_sketch(digest([SIMPLE])))
+    assert found == [
+        ("circle", "trial 2: 70.0 %"),
+        ("circle", "trial 3: 50.0 %"),
+        ("polygon", "default configuration: 60.0 %"),
+    ]
+
+
+def test_better_is_down_and_frugal_is_left():
+    root = ElementTree.fromstring(front_sketch(digest([SIMPLE])))
+    accurate, frugal = ((float(c.get("cx")), float(c.get("cy"))) for c in root.iter("circle"))
+    assert accurate[0] > frugal[0]
+    assert accurate[1] > frugal[1]
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_any_run_can_be_drawn_and_shown(name):
+    run = RUNS[name]
+    drawing = front_sketch(digest([run]))
+    assert not drawing or ElementTree.fromstring(drawing).get("aria-label")
+    assert run_html(run, WORLD).startswith("<div")
+    assert "trials ended" in run_text(run, WORLD)
+
+
+def test_many_trials_stay_small():
+    assert len(run_html(hyperband_run(2_000), WORLD)) < 150_000
+
+
+def test_notebooks_get_html_and_consoles_text(tmp_path):
+    front = Front(SIMPLE, WORLD)
+    assert [r.trial.id for r in front] == [2, 3]
+    assert isinstance(front, tuple)
+    bundle = front._repr_mimebundle_()
+    assert set(bundle) == {"text/plain", "text/html"}
+    assert "75.0 %" not in bundle["text/plain"]
+    assert "70.0 %" in bundle["text/plain"]
+    assert bundle["text/html"] == front._repr_html_()
+    assert "<td" in bundle["text/html"]
+
+
+def test_notebooks_show_hostile_text_as_text_and_run_no_script(tmp_path):
+    run = hostile_run(tmp_path)
+    for text in (
+        run_html(run, WORLD),
+        Front(run, WORLD)._repr_html_(),
+        light_page(digest([run]), WORLD, HOSTILE),
+    ):
+        assert "alert(" in text
+        assert "<script" not in text
+        assert "<img" not in text
+
+
+def test_a_run_directory_is_opened_and_shown(tmp_path):
+    run = hyperband_run(30)
+    with store.Journal(tmp_path) as journal:
+        for made in run.trials:
+            journal.append(store.Asked(made.trial))
+            journal.append(store.Finished(made.trial.id, made.result, made.duration_s))
+    (tmp_path / store.CONFIG).write_text("max_budget: 9\n")
+    (tmp_path / store.ENVIRONMENT).write_text("{}")
+    opened_run = opened.open_run(tmp_path)
+    assert "30 of 30 trials ended" in repr(opened_run)
+    assert opened_run._repr_mimebundle_()["text/html"].count("<svg") == 1
+    with pytest.raises(BadInput, match="nothing"):
+        opened.open_run(tmp_path / "nothing")
+
+
+def test_a_light_report_is_complete_without_a_script():
+    view = digest([hyperband_run(60, seed=s) for s in range(2)])
+    text = light_page(view, WORLD, "x", insight(view, trees=4))
+    assert len(text) < 100_000
+    assert "<script" not in text
+    assert "<button" not in text
+    assert "script-src &#x27;none&#x27;" in text
+    assert re.findall(r'(?:src|href)="([^"#]*)"', text) == ["front.csv", "trials.csv"]
+    headings = re.findall(r"<h2[^>]*>(.*?)</h2>", text)
+    assert headings[:4] == ["Front", "The front as a table", "What matters", "What the search took"]
+    assert "Most important for the error" in text
+
+
+def test_the_light_form_is_what_is_written(tmp_path):
+    made = write_report([SIMPLE], WORLD, tmp_path, "light")
+    assert made.stat().st_size < 30_000
+    assert (tmp_path / "front.png").exists()
