@@ -1,10 +1,10 @@
 """What a comparison needs of every peer: the default first, legal configurations, honest parents."""
 
 import pytest
-from benchmarks.search.peers import PEERS
-from benchmarks.search.peers.cube import Cube
 from ConfigSpace import Configuration
 
+from benchmarks.search.peers import PEERS
+from benchmarks.search.peers.cube import Cube
 from jouleshift.hpo import make_scheduler
 from jouleshift.space import build_space
 
