@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from jouleshift.hpo.acquisition import pareto_mask
+from jouleshift.hpo.acquisition.ehvi import pareto_mask
 from jouleshift.hpo.mo_hyperband import MoHyperband
 from jouleshift.hpo.scheduler import Problem, Proposal
 
@@ -35,8 +35,9 @@ class FullBudget(MoHyperband):
 class BlindToBudget(MoHyperband):
     """The model takes results of all rungs for results at full budget."""
 
-    def _height(self, rung: int) -> float:
-        return 0.0
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self._prospects._height = lambda rung: 0.0  # type: ignore[method-assign]
 
 
 class NothingKnown(MoHyperband):
@@ -84,11 +85,12 @@ class ByRank(MoHyperband):
 
     def _top(self, rung: int) -> list[int]:
         """The best 1/eta of a rung's results, front by front."""
-        left = [i for i in self._told[rung] if self._values[i] is not None]
+        values = self._prospects._values
+        left = [i for i in self._prospects._told[rung] if values[i] is not None]
         wanted = len(left) // self.problem.eta
         chosen: list[int] = []
         while len(chosen) < wanted:
-            front = pareto_mask(np.array([self._values[i] for i in left]))
+            front = pareto_mask(np.array([values[i] for i in left]))
             chosen += [i for i, best in zip(left, front, strict=True) if best]
             left = [i for i, best in zip(left, front, strict=True) if not best]
         return chosen[:wanted]
