@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from jouleshift.analysis.pareto import hypervolume, non_dominated
+from jouleshift.analysis.pareto import USUAL_GOAL, hypervolume, non_dominated
 from jouleshift.config import StudyConfig
+from jouleshift.objectives import Goal
 from jouleshift.records import Evaluation, Trial, TrialRecord
 
 Points = NDArray[np.float64]
@@ -68,22 +69,23 @@ class Spent(Rule):
 class Stagnation(Rule):
     """The front's hypervolume grew by less than a hundredth while so many trials ended.
 
-    Both hypervolumes are taken up to the worst value of each objective that any trial had by now. Counted
-    from the first trial at the full budget on.
+    Both hypervolumes are taken up to the worst value of each objective that any trial had by now. The front
+    is that of feasible networks; counted from its first member on.
     """
 
-    def __init__(self, trials: int, full_budget: int) -> None:
-        self._trials, self._full_budget = trials, full_budget
+    def __init__(self, trials: int, full_budget: int, goal: Goal = USUAL_GOAL) -> None:
+        self._trials, self._full_budget, self._goal = trials, full_budget, goal
         self._fronts: deque[Points] = deque(maxlen=trials + 1)
-        self._worst = np.full(1, -np.inf)
+        self._worst = np.full(len(goal.objectives), -np.inf)
 
     def finished(self, record: TrialRecord) -> None:
         front = self._fronts[-1] if self._fronts else None
-        if isinstance(record.result, Evaluation):
-            point = np.array(list(record.result.objectives.values()))
+        values = record.result.values if isinstance(record.result, Evaluation) else {}
+        point = self._goal.point(values)
+        if point is not None:
             self._worst = np.maximum(self._worst, point)
-            if record.trial.budget >= self._full_budget:
-                points = point[None] if front is None else np.vstack([front, point])
+            if record.trial.budget >= self._full_budget and not self._goal.broken(values):
+                points = np.array([point]) if front is None else np.vstack([front, point])
                 front = points[non_dominated(points)]
         if front is not None:
             self._fronts.append(front)
@@ -109,7 +111,7 @@ def rules_of(
     if study.stop_energy_j is not None:
         rules.append(Spent(study.stop_energy_j, "J", energy_j))
     if study.stop_stagnation is not None:
-        rules.append(Stagnation(study.stop_stagnation, study.max_budget))
+        rules.append(Stagnation(study.stop_stagnation, study.max_budget, Goal.of(study.model_dump())))
     return rules
 
 
