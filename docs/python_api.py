@@ -78,7 +78,8 @@ def signature(function: Any) -> str:
 
 
 def _without_modules(text: str) -> str:
-    return re.sub(r"'([A-Z]\w+)'", r"\1", re.sub(r"\b(?:[a-z_]\w*\.)+(?=[A-Za-z])", "", text))
+    named = re.sub(r"<function ([\w.]+) at 0x\w+>", r"\1", text)
+    return re.sub(r"'([A-Z]\w+)'", r"\1", re.sub(r"\b(?:[a-z_]\w*\.)+(?=[A-Za-z])", "", named))
 
 
 def fields(config: type[BaseModel]) -> str:
