@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.search.problems import MAX_BUDGET, PROBLEMS, Benchmark
-from jouleshift.hpo.acquisition import pareto_mask
+from jouleshift.hpo.acquisition.ehvi import pareto_mask
 from jouleshift.hpo.encoding import Encoding
 
 ROUND = 500
