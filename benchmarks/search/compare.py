@@ -4,8 +4,8 @@
     python -m benchmarks.search.compare … --ours mo-hyperband --at 135 270
 
 Regret is what is missing to the best known hypervolume (`best.py`). A cell has the median over seeds (their
-number where it is not 20) and the two-sided p-value of Wilcoxon's signed-rank test against ours over the seeds
-both have run, starred where the method is the better one.
+number where it is not 20) and the two-sided p-value of Wilcoxon's signed-rank test against ours over the
+seeds both have run, starred where the method is the better one.
 """
 
 import argparse
@@ -21,6 +21,8 @@ from benchmarks.search.best import read
 
 BEST = Path(__file__).parent / "results" / "best.csv"
 BASELINE, FINAL, EIGHTH, SEEDS = "parego-hyperband", 1080, 135, 20
+FEWEST = 4
+"""Seeds below which nothing is said."""
 Runs = dict[tuple[str, str, int], dict[int, float]]
 
 
@@ -38,14 +40,14 @@ def load(paths: Sequence[Path], counted: str = "continued") -> Runs:
 
 def cell(best: float, theirs: dict[int, float], ours: dict[int, float]) -> str:
     """Median regret, and how sure it is that it differs from ours."""
-    if not theirs:
+    if len(theirs) < FEWEST:
         return "–"
     text = f"{best - np.median(list(theirs.values())):.3f}"
     if len(theirs) < SEEDS:
         text += f" [n = {len(theirs)}]"
     seeds = sorted(theirs.keys() & ours.keys())
     differences = np.array([ours[seed] - theirs[seed] for seed in seeds])
-    if len(seeds) < 5 or not differences.any():
+    if len(seeds) < FEWEST or not differences.any():
         return text
     p = wilcoxon(differences).pvalue
     return f"{text} ({'<1e-4' if p < 1e-4 else f'{p:.1g}'}{'*' if np.median(differences) < 0 else ''})"
@@ -76,7 +78,9 @@ def print_epochs_needed(runs: Runs, ours: str) -> None:
         reached = [
             epochs
             for (where, method, epochs), volumes in runs.items()
-            if (where, method) == (problem, ours) and np.median(list(volumes.values())) >= median
+            if (where, method) == (problem, ours)
+            and len(volumes) >= SEEDS
+            and np.median(list(volumes.values())) >= median
         ]
         seeds = sorted(final.keys() & eighth.keys())
         differences = np.array([eighth[seed] - final[seed] for seed in seeds])

@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from benchmarks.search.best import read
-from benchmarks.search.compare import BEST, load
+from benchmarks.search.compare import BEST, FEWEST, load
 
 STYLES = {
     "mo-hyperband": ("tab:red", "-", 2.2),
@@ -30,7 +30,9 @@ def main() -> None:
     figure, axes = plt.subplots(1, len(best), figsize=(2.6 * len(best), 2.9), layout="constrained")
     for axis, problem in zip(axes, best, strict=True):
         for method, (colour, line, width) in STYLES.items():
-            epochs = sorted(e for p, m, e in runs if (p, m) == (problem, method))
+            epochs = sorted(
+                e for p, m, e in runs if (p, m) == (problem, method) and len(runs[p, m, e]) >= FEWEST
+            )
             regret = [best[problem] - np.median(list(runs[problem, method, e].values())) for e in epochs]
             axis.plot(epochs, regret, line, color=colour, linewidth=width, label=method)
         axis.set(title=problem, xscale="log", yscale="log", xlabel="epochs")
