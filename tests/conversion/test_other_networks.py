@@ -1,4 +1,6 @@
-"""Networks of torchvision and timm: converted, trained for a step, saved, loaded, same output."""
+"""Our networks, torchvision's and timm's: converted, trained for a step, saved, loaded, same output."""
+
+from functools import partial
 
 import pytest
 import torch
@@ -6,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torchvision import models as vision
 
+from jouleshift import models
 from jouleshift.config import ShiftConfig
 from jouleshift.conversion import convert, convertible_layers, plan
 from jouleshift.nn.layers import ShiftLayer
@@ -38,11 +41,27 @@ NETWORKS = {
     "timm convnext": timm_model("convnext_atto"),
     "timm densenet": timm_model("densenet121"),
     "timm vit": timm_model("vit_tiny_patch16_224", img_size=64),
+    **{name: partial(models.create, name, num_classes=10) for name in models.names() if name != "tiny"},
 }
+ALWAYS = {
+    ("torchvision resnet18", "Q"),
+    ("torchvision mobilenet_v3", "PS"),
+    ("timm efficientnet", "Q"),
+    ("timm convnext", "PS"),
+    ("timm vit", "Q"),
+    ("torchvision regnet", "PS"),
+    ("resnet32", "Q"),
+    ("mobilenetv2", "PS"),
+}
+"""What every run of the tests converts; `-m slow` does the rest, each network both as Q and as PS."""
+CASES = [
+    pytest.param(name, kind, marks=() if (name, kind) in ALWAYS else pytest.mark.slow)
+    for name in NETWORKS
+    for kind in ("Q", "PS")
+]
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("kind", ["Q", "PS"])
+@pytest.mark.parametrize(("name", "kind"), CASES)
 def test_convert_train_save_load(name, kind, tmp_path):
     torch.manual_seed(0)
     network = NETWORKS[name]()
