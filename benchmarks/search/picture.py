@@ -20,7 +20,6 @@ STYLES = {
     "optuna-tpe": ("tab:olive", "--", 1.2),
     "syne-tune-moasha": ("tab:purple", "-.", 1.2),
     "neps-mo-hyperband": ("tab:brown", "-.", 1.2),
-    "botorch-qlognehvi": ("tab:orange", "--", 1.2),
 }
 
 
@@ -40,7 +39,7 @@ def main() -> None:
         axis.minorticks_off()
         axis.tick_params(axis="y", labelsize=7)
     axes[0].set_ylabel("hypervolume regret, median")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=8, fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=7, fontsize=8)
     figure.savefig(target, dpi=110)
 
 
