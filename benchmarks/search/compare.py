@@ -3,9 +3,9 @@
     python -m benchmarks.search.compare benchmarks/search/results/runs.csv benchmarks/search/results/peers.csv
     python -m benchmarks.search.compare … --ours mo-hyperband --at 135 270
 
-Regret is what is missing to the best known hypervolume (`best.py`). A cell has the median over seeds and the
-two-sided p-value of Wilcoxon's signed-rank test against ours over the seeds both have run, starred where the
-method is the better one.
+Regret is what is missing to the best known hypervolume (`best.py`). A cell has the median over seeds (their
+number where it is not 20) and the two-sided p-value of Wilcoxon's signed-rank test against ours over the
+seeds both have run, starred where the method is the better one.
 """
 
 import argparse
@@ -20,7 +20,9 @@ from scipy.stats import wilcoxon
 from benchmarks.search.best import read
 
 BEST = Path(__file__).parent / "results" / "best.csv"
-BASELINE, FINAL, EIGHTH = "parego-hyperband", 1080, 135
+BASELINE, FINAL, EIGHTH, SEEDS = "parego-hyperband", 1080, 135, 20
+FEWEST = 4
+"""Seeds below which nothing is said."""
 Runs = dict[tuple[str, str, int], dict[int, float]]
 
 
@@ -38,12 +40,14 @@ def load(paths: Sequence[Path], counted: str = "continued") -> Runs:
 
 def cell(best: float, theirs: dict[int, float], ours: dict[int, float]) -> str:
     """Median regret, and how sure it is that it differs from ours."""
-    if not theirs:
+    if len(theirs) < FEWEST:
         return "–"
     text = f"{best - np.median(list(theirs.values())):.3f}"
+    if len(theirs) < SEEDS:
+        text += f" [n = {len(theirs)}]"
     seeds = sorted(theirs.keys() & ours.keys())
     differences = np.array([ours[seed] - theirs[seed] for seed in seeds])
-    if len(seeds) < 5 or not differences.any():
+    if len(seeds) < FEWEST or not differences.any():
         return text
     p = wilcoxon(differences).pvalue
     return f"{text} ({'<1e-4' if p < 1e-4 else f'{p:.1g}'}{'*' if np.median(differences) < 0 else ''})"
@@ -51,7 +55,7 @@ def cell(best: float, theirs: dict[int, float], ours: dict[int, float]) -> str:
 
 def print_regrets(runs: Runs, ours: str, at: Sequence[int]) -> None:
     best = read(BEST)
-    print(f"| problem | method | n | {' | '.join(map(str, at))} |\n|{' --- |' * (3 + len(at))}")
+    print(f"| problem | method | {' | '.join(map(str, at))} |\n|{' --- |' * (2 + len(at))}")
     for problem in best:
         methods = {key[1] for key in runs if key[0] == problem}
         for method in sorted(methods, key=lambda name: (name != ours, name)):
@@ -60,7 +64,7 @@ def print_regrets(runs: Runs, ours: str, at: Sequence[int]) -> None:
                 cell(best[problem], theirs, runs.get((problem, ours, epochs), {}))
                 for theirs, epochs in zip(found, at, strict=True)
             ]
-            print(f"| {problem} | {method} | {max(map(len, found))} | {' | '.join(cells)} |")
+            print(f"| {problem} | {method} | {' | '.join(cells)} |")
 
 
 def print_epochs_needed(runs: Runs, ours: str) -> None:
@@ -71,13 +75,19 @@ def print_epochs_needed(runs: Runs, ours: str) -> None:
         if not final:
             continue
         median = float(np.median(list(final.values())))
-        epochs = [e for (p, m, e), v in runs.items() if p == problem and m == ours and np.median(list(v.values())) >= median]
+        reached = [
+            epochs
+            for (where, method, epochs), volumes in runs.items()
+            if (where, method) == (problem, ours)
+            and len(volumes) >= SEEDS
+            and np.median(list(volumes.values())) >= median
+        ]
         seeds = sorted(final.keys() & eighth.keys())
-        differences = [eighth[seed] - final[seed] for seed in seeds]
+        differences = np.array([eighth[seed] - final[seed] for seed in seeds])
         print(
-            f"{problem}: {BASELINE} has {median:.3f} after {FINAL}; {ours} passes it by "
-            f"{min(epochs, default='–')}; at {EIGHTH} it has {np.median(list(eighth.values())):.3f}, better on "
-            f"{np.sum(np.array(differences) > 0)} of {len(seeds)}, p = {wilcoxon(differences).pvalue:.1g}"
+            f"{problem}: {BASELINE} has {median:.3f} after {FINAL}, {ours} by {min(reached, default='–')}; "
+            f"at {EIGHTH} it has {np.median(list(eighth.values())):.3f}, better on "
+            f"{np.sum(differences > 0)} of {len(seeds)}, p = {wilcoxon(differences).pvalue:.1g}"
         )
 
 
@@ -88,8 +98,9 @@ def main() -> None:
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--ours", default="mo-hyperband")
     parser.add_argument("--at", type=int, nargs="+", default=[135, 270, 540])
+    parser.add_argument("--counted", choices=("continued", "retrained"), default="continued")
     options = parser.parse_args()
-    runs = load(options.files)
+    runs = load(options.files, options.counted)
     print_regrets(runs, options.ours, options.at)
     print_epochs_needed(runs, options.ours)
 

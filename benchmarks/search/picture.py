@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from benchmarks.search.best import read
-from benchmarks.search.compare import BEST, load
+from benchmarks.search.compare import BEST, FEWEST, load
 
 STYLES = {
     "mo-hyperband": ("tab:red", "-", 2.2),
@@ -20,7 +20,6 @@ STYLES = {
     "optuna-tpe": ("tab:olive", "--", 1.2),
     "syne-tune-moasha": ("tab:purple", "-.", 1.2),
     "neps-mo-hyperband": ("tab:brown", "-.", 1.2),
-    "botorch-qlognehvi": ("tab:orange", "--", 1.2),
 }
 
 
@@ -30,7 +29,9 @@ def main() -> None:
     figure, axes = plt.subplots(1, len(best), figsize=(2.6 * len(best), 2.9), layout="constrained")
     for axis, problem in zip(axes, best, strict=True):
         for method, (colour, line, width) in STYLES.items():
-            epochs = sorted(e for p, m, e in runs if (p, m) == (problem, method))
+            epochs = sorted(
+                e for p, m, e in runs if (p, m) == (problem, method) and len(runs[p, m, e]) >= FEWEST
+            )
             regret = [best[problem] - np.median(list(runs[problem, method, e].values())) for e in epochs]
             axis.plot(epochs, regret, line, color=colour, linewidth=width, label=method)
         axis.set(title=problem, xscale="log", yscale="log", xlabel="epochs")
@@ -38,7 +39,7 @@ def main() -> None:
         axis.minorticks_off()
         axis.tick_params(axis="y", labelsize=7)
     axes[0].set_ylabel("hypervolume regret, median")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=8, fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=7, fontsize=8)
     figure.savefig(target, dpi=110)
 
 

@@ -1,6 +1,6 @@
 """mo-hyperband with one part taken out or changed at a time: what is each worth?
 
-    python -m benchmarks.search.run --methods mo-hyperband ours-full-budget ours-by-rank --epochs 270 --out FILE.csv
+    python -m benchmarks.search.run --methods ours-full-budget ours-by-rank --epochs 270 --out FILE.csv
 
 Continuing from checkpoints needs no variant: every run is counted both ways, `continued` and `retrained`.
 """
@@ -12,6 +12,7 @@ import numpy as np
 from jouleshift.hpo.acquisition.ehvi import pareto_mask
 from jouleshift.hpo.mo_hyperband import MoHyperband
 from jouleshift.hpo.scheduler import Problem, Proposal
+from jouleshift.records import Outcome, Trial
 
 VARIANTS = {
     "ours-full-budget": "benchmarks.search.variants:FullBudget",
@@ -72,9 +73,19 @@ class ByRank(MoHyperband):
     """Promotion without the model, as in asynchronous successive halving: the best third of a rung by
     non-dominated rank moves up, the highest rung first. The model still proposes what is new."""
 
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self._results: dict[int, list[tuple[int, np.ndarray]]] = {budget: [] for budget in self._budgets}
+
+    def _observe(self, trial: Trial, outcome: Outcome) -> None:
+        super()._observe(trial, outcome)
+        if isinstance(outcome, dict):
+            values = np.array([outcome[name] for name in self.problem.objectives])
+            self._results[trial.budget].append((trial.id, values))
+
     def _propose(self) -> Proposal | None:
-        for rung in range(len(self._budgets) - 2, -1, -1):
-            for trial_id in self._top(rung):
+        for budget in reversed(self._budgets[:-1]):
+            for trial_id in self._top(budget):
                 if trial_id in self._paused:
                     self._paused.remove(trial_id)
                     return self._continued(trial_id)
@@ -83,14 +94,13 @@ class ByRank(MoHyperband):
         self._paused = paused
         return proposal
 
-    def _top(self, rung: int) -> list[int]:
+    def _top(self, budget: int) -> list[int]:
         """The best 1/eta of a rung's results, front by front."""
-        values = self._prospects._values
-        left = [i for i in self._prospects._told[rung] if values[i] is not None]
+        left = list(self._results[budget])
         wanted = len(left) // self.problem.eta
         chosen: list[int] = []
         while len(chosen) < wanted:
-            front = pareto_mask(np.array([values[i] for i in left]))
-            chosen += [i for i, best in zip(left, front, strict=True) if best]
-            left = [i for i, best in zip(left, front, strict=True) if not best]
+            front = pareto_mask(np.array([values for _, values in left]))
+            chosen += [result[0] for result, best in zip(left, front, strict=True) if best]
+            left = [result for result, best in zip(left, front, strict=True) if not best]
         return chosen[:wanted]

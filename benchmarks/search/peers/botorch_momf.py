@@ -1,8 +1,8 @@
 """BoTorch's MOMF: hypervolume improvement that chooses the budget too (Irshad, Karsch and Döpp, 2021).
 
-The rung is one more input of the model and one more objective, trust, to be maximised, so that a result at a
-low budget adds something, only less; the improvement is divided by the price. After BoTorch's tutorial: random
-points at random rungs first, twice the dimension of them; each configuration is trained once, from the start.
+The rung is one more input of the model and one more objective, trust, to be maximised, so that a result at
+a low budget adds something, only less; the improvement is divided by the price. After BoTorch's tutorial:
+random points at random rungs first, twice the dimension of them; each configuration is trained once.
 """
 
 from typing import Any

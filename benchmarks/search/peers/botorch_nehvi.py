@@ -35,10 +35,8 @@ class NoisyImprovement(Scheduler):
         self._values: list[list[float]] = []
 
     def _propose(self) -> Proposal:
-        if self._asked <= _SOBOL:
-            point = self._sobol.draw(1)[0].double().numpy()
-        else:
-            point = self._acquired()
+        early = self._asked <= _SOBOL
+        point = self._sobol.draw(1)[0].double().numpy() if early else self._acquired()
         return Proposal(self._cube.configuration(point), self.problem.max_budget)
 
     def _observe(self, trial: Trial, outcome: Outcome) -> None:

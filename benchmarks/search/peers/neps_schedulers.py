@@ -50,9 +50,12 @@ class _Neps(Scheduler):
     def _observe(self, trial: Trial, outcome: Outcome) -> None:
         if trial.id not in self._theirs:  # the default configuration
             return
-        failed = isinstance(outcome, Failure)
-        values = [1e30 if isinstance(outcome, Failure) else outcome[name] for name in self.problem.objectives]
-        self._neps.tell(self._theirs.pop(trial.id), ValueError("failed") if failed else {"objective_to_minimize": values})
+        theirs = self._theirs.pop(trial.id)
+        if isinstance(outcome, Failure):
+            self._neps.tell(theirs, RuntimeError(outcome.kind))
+        else:
+            values = [outcome[name] for name in self.problem.objectives]
+            self._neps.tell(theirs, {"objective_to_minimize": values})
 
 
 class NepsHyperband(_Neps):
