@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from jouleshift import store
+from jouleshift.journal import Asked, Finished, read_events
 
 QUICK = ("--model", "tiny", "--min-budget", "1", "--max-budget", "3", "--limit-train", "200")
 FIVE = (*QUICK, "--trials", "5")
@@ -283,8 +284,8 @@ class TestInterruption:
         done = jouleshift("search", "digits", *FIVE, "--out", "run", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert trials(tmp_path / "run") == trials(finished[0])
-        asked = [e.trial.id for e in store.read_events(journal)[0] if isinstance(e, store.Asked)]
-        answered = [e.trial_id for e in store.read_events(journal)[0] if isinstance(e, store.Finished)]
+        asked = [e.trial.id for e in read_events(journal)[0] if isinstance(e, Asked)]
+        answered = [e.trial_id for e in read_events(journal)[0] if isinstance(e, Finished)]
         assert asked == answered == [1, 2, 3, 4, 5]
 
     def test_more_trials_asked_for_later_equal_a_run_that_asked_at_once(self, finished, tmp_path):

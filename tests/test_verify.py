@@ -21,9 +21,9 @@ class FakeWorkers(Serial):
     fatal = 0
     setups: list[dict] = []  # noqa: RUF012 - a test looks at what was asked of all of them
 
-    def __init__(self, setup, **_) -> None:
+    def __init__(self, workers, work, *_) -> None:
         super().__init__(self._answer)
-        self.setups.append(setup)
+        self.setups.append(work.setup)
         self._done = 0
 
     def _answer(self, trial: Trial):
@@ -60,7 +60,7 @@ def test_front_and_default_are_trained_again_with_seeds_the_search_did_not_use(s
 
 
 def test_interrupted_and_continued_runs_each_training_once_and_extends(searched, monkeypatch):
-    monkeypatch.setattr(verify, "Workers", FakeWorkers)
+    monkeypatch.setattr(verify, "make_workers", FakeWorkers)
     monkeypatch.setattr(FakeWorkers, "fatal", 2)
     with pytest.raises(KeyboardInterrupt):
         verify.verify(searched, seeds=1)

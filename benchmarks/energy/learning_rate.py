@@ -3,13 +3,14 @@
     python -m benchmarks.energy.learning_rate train       # 200 networks; goes on where it was stopped
     python -m benchmarks.energy.learning_rate count       # instructions of their C programs, by callgrind
     python -m benchmarks.energy.learning_rate measure     # 8 minutes, nothing else running; also goes on
-    python -m benchmarks.energy.learning_rate report      # the table and docs/learning-rate.png
+    python -m benchmarks.energy.learning_rate report      # the table and docs/learning-rate-NETWORK.png
 
 The paper samples 100 learning rates for the default configuration of ResNet20 and sees the emissions of
 inference spread by more than their mean, but by a thirteenth of that when the default is repeated 100 times.
 Here: 100 rates (log scale, 0.001 to 0.1, Table 1) and 100 repeats of the default (0.1), each with its own
-seed, trained for 3 epochs on scikit-learn's digits. A rate can only act through the weights that it leaves:
-exponents that are used or not, weights that are zero, sums that fit 53 bits or do not.
+seed, trained on scikit-learn's digits: `tiny` for 9 epochs, or ResNet20 for 3 as in the paper's code. A rate
+can only act through the weights that it leaves: exponents that are used or not, weights that are zero, sums
+that fit 53 bits or do not.
 
 `measure` goes through all networks in an order that mixes both groups, once forwards and once backwards, so
 that drift of the machine is in both alike, and what two passes agree on is the network's own.
@@ -26,6 +27,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -51,12 +53,14 @@ from jouleshift.models.registry import create
 from jouleshift.records import Failure
 from jouleshift.train.loop import train
 
-COUNT, EPOCHS, BATCH, POWER_W = 100, 3, 64, 15.0
+COUNT, BATCH, POWER_W = 100, 64, 15.0
+EPOCHS = {"tiny": 9, "resnet20": 3}
+"""By network: how long it is trained."""
 WINDOWS = replace(ESTIMATE, window_s=0.25, warm_up_s=0.0, warm_up_calls=1)
 FOLDER = Path("runs/learning-rate")
 RESULT = RESULTS / "learning_rate.csv"
-PICTURE = Path(__file__).parents[2] / "docs" / "learning-rate.png"
-FIELDS = ("group", "seed", "learning_rate", "source", "pass", "value", "unit", "error")
+PICTURES = Path(__file__).parents[2] / "docs"
+FIELDS = ("network", "group", "seed", "learning_rate", "source", "pass", "value", "unit", "error")
 UNITS = {"modelled": "J", "modelled, used span": "J", "instructions": "1", "deployed": "J", "simulated": "J"}
 
 
@@ -64,21 +68,27 @@ UNITS = {"modelled": "J", "modelled, used span": "J", "instructions": "1", "depl
 class Case:
     """One network: a sampled rate, or the default once more."""
 
+    network: str
     group: str
     seed: int
     learning_rate: float
 
     @property
     def weights(self) -> Path:
-        return FOLDER / f"{self.group}-{self.seed}.safetensors"
+        return FOLDER / self.network / f"{self.group}-{self.seed}.safetensors"
 
     @property
     def program(self) -> Path:
-        return FOLDER / f"{self.group}-{self.seed}.program.safetensors"
+        return FOLDER / self.network / f"{self.group}-{self.seed}.program.safetensors"
+
+    @property
+    def error(self) -> str:
+        with safe_open(self.weights, "torch") as file:
+            return str(file.metadata()["error"])
 
     def build(self) -> nn.Module:
         torch.manual_seed(self.seed)
-        return convert(create("resnet20", 10, 1), ShiftConfig())
+        return convert(create(self.network, 10, 1), ShiftConfig())
 
     def trained(self) -> nn.Module:
         model = self.build()
@@ -86,15 +96,17 @@ class Case:
         return model.eval().to(memory_format=torch.channels_last)
 
 
-def cases() -> list[Case]:
+def cases(network: str) -> list[Case]:
     rates = np.exp(np.random.default_rng(0).uniform(np.log(0.001), np.log(0.1), COUNT))
-    sampled = [Case("rates", seed, float(rate)) for seed, rate in enumerate(rates)]
-    return sampled + [Case("repeats", COUNT + seed, TrainConfig().learning_rate) for seed in range(COUNT)]
+    sampled = [Case(network, "rates", seed, float(rate)) for seed, rate in enumerate(rates)]
+    return sampled + [
+        Case(network, "repeats", COUNT + seed, TrainConfig().learning_rate) for seed in range(COUNT)
+    ]
 
 
-def mixed() -> list[Case]:
+def mixed(network: str) -> list[Case]:
     """All cases that are trained, both groups through one another."""
-    found = [case for case in cases() if case.program.exists()]
+    found = [case for case in cases(network) if case.program.exists()]
     random.Random(0).shuffle(found)
     return found
 
@@ -103,28 +115,21 @@ def images(data: Prepared) -> Tensor:
     return next(evaluation_batches(data.val))[0][:BATCH].contiguous()
 
 
-def train_all(data: Prepared) -> None:
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    errors = _errors()
-    for case in cases():
+def train_all(data: Prepared, order: list[Case]) -> None:
+    for case in order:
         if case.program.exists():
             continue
-        model = case.build()
+        case.weights.parent.mkdir(parents=True, exist_ok=True)
+        model, epochs = case.build(), EPOCHS[case.network]
         how = TrainConfig(learning_rate=case.learning_rate)
-        result = train(model, data, how, epochs=EPOCHS, horizon=EPOCHS, seed=case.seed)
+        result = train(model, data, how, epochs=epochs, horizon=epochs, seed=case.seed)
         if isinstance(result, Failure):
             print(case, result, flush=True)
             continue
-        save_file({name: value.contiguous() for name, value in model.state_dict().items()}, case.weights)
-        errors[case.weights.stem] = result.error
-        (FOLDER / "errors.json").write_text(json.dumps(errors))
+        weights = {name: value.contiguous() for name, value in model.state_dict().items()}
+        save_file(weights, case.weights, {"error": f"{result.error:.4f}"})
         save_program(lower(model, calibration_images(data)), case.program)
         print(case, f"error {result.error:.3f}", flush=True)
-
-
-def _errors() -> dict[str, float]:
-    path = FOLDER / "errors.json"
-    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def instructions(case: Case, data: Prepared) -> float:
@@ -160,20 +165,19 @@ def in_simulation(case: Case, batch: Tensor) -> float:
     return float("nan") if reading.energy_j is None else reading.energy_j
 
 
-def record(sources: dict[str, Callable[[Case], float]], passes: int) -> None:
+def record(network: str, sources: dict[str, Callable[[Case], float]], passes: int) -> None:
     """Values of all cases, `passes` times, there and back; what the file has is left as it is."""
     rows = read()
-    done = {(row["group"], row["seed"], row["source"], row["pass"]) for row in rows}
-    errors = _errors()
+    done = {(row["network"], row["group"], row["seed"], row["source"], row["pass"]) for row in rows}
     for number in range(passes):
-        order = mixed()[:: 1 - 2 * (number % 2)]
+        order = mixed(network)[:: 1 - 2 * (number % 2)]
         for case in order:
             for source, value in sources.items():
-                key = (case.group, str(case.seed), source, str(number))
+                key = (network, case.group, str(case.seed), source, str(number))
                 if key in done:
                     continue
-                about = (case.group, case.seed, f"{case.learning_rate:.6g}", source, number)
-                row = (*about, f"{value(case):.8g}", UNITS[source], f"{errors[case.weights.stem]:.4f}")
+                about = (network, case.group, case.seed, f"{case.learning_rate:.6g}", source, number)
+                row = (*about, f"{value(case):.8g}", UNITS[source], case.error)
                 _append(row)
                 print(*row, flush=True)
 
@@ -191,19 +195,19 @@ def read() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def samples(source: str) -> Iterator[Sample]:
+def samples(network: str, source: str) -> Iterator[Sample]:
     """One a network: its rate, its energy in each pass."""
     found: dict[tuple[str, str], list[dict[str, str]]] = {}
     for row in read():
-        if row["source"] == source and row["value"] != "nan":
+        if (row["network"], row["source"]) == (network, source) and row["value"] != "nan":
             found.setdefault((row["group"], row["seed"]), []).append(row)
     for (group, _), rows in found.items():
         values = tuple(float(row["value"]) for row in sorted(rows, key=lambda row: row["pass"]))
         yield Sample(group, float(rows[0]["learning_rate"]), values, float(rows[0]["error"]))
 
 
-def report() -> None:
-    found = {source: list(samples(source)) for source in UNITS}
+def report(network: str) -> None:
+    found = {source: list(samples(network, source)) for source in UNITS}
     tables = {source: summarise(some) for source, some in found.items() if some}
     columns = ["source", "spread over rates", "over repeats", "ratio", "passes", "with rate", "with error"]
     print(f"| {' | '.join(columns)} |")
@@ -211,35 +215,40 @@ def report() -> None:
     for source, table in tables.items():
         print(f"| {source} | {table} |")
     content = {"environment": environment(), "sources": {s: t.as_dict() for s, t in tables.items()}}
-    RESULT.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n")
-    draw({source: some for source, some in found.items() if some}, PICTURE)
+    RESULT.with_name(f"learning_rate-{network}.json").write_text(json.dumps(content, indent=1) + "\n")
+    draw({source: some for source, some in found.items() if some}, PICTURES / f"learning-rate-{network}.png")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("step", choices=("train", "count", "measure", "report"))
+    parser.add_argument("--network", choices=list(EPOCHS), default="tiny")
     parser.add_argument("--passes", type=int, default=2)
+    parser.add_argument(
+        "--backwards", action="store_true", help="train from the last one on, in a second process"
+    )
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.step == "report":
-        return report()
+        return report(given.network)
     data = prepare(load("digits", seed=0))
     batch = images(data)
     if given.step == "train":
-        train_all(data)
+        train_all(data, cases(given.network)[:: -1 if given.backwards else 1])
     elif given.step == "count":
-        certain = {
+        models = {
             "modelled": lambda case: modelled(case, False),
             "modelled, used span": lambda case: modelled(case, True),
         }
-        record(certain | {"instructions": lambda case: instructions(case, data)}, passes=1)
+        record(given.network, models, passes=1)
+        record(given.network, {"instructions": lambda case: instructions(case, data)}, passes=1)
     else:
         meter = EnergyMeter(detect(), power_w=POWER_W, protocol=WINDOWS)
         both = {
             "deployed": lambda case: deployed(case, batch, meter),
             "simulated": lambda case: in_simulation(case, batch),
         }
-        record(both, given.passes)
+        record(given.network, both, given.passes)
     return None
 
 

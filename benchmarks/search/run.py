@@ -21,10 +21,12 @@ import numpy as np
 
 from benchmarks.search.peers import PEERS
 from benchmarks.search.problems import MAX_BUDGET, PROBLEMS, Benchmark
+from benchmarks.search.variants import VARIANTS
 from jouleshift.hpo import make_scheduler
 from jouleshift.hpo.scheduler import Scheduler
 from jouleshift.records import Trial
 
+NAMED = {**PEERS, **VARIANTS}
 CHECKPOINTS = (54, 81, 108, 135, 180, 270, 540, 810, 1080)
 FIELDS = ("problem", "method", "seed", "counted", "epochs", "hypervolume", "seconds_per_proposal")
 
@@ -63,7 +65,7 @@ def trace(
 
 def rows(problem: Benchmark, method: str, seed: int, epochs: int) -> list[dict[str, object]]:
     scheduler = make_scheduler(
-        PEERS.get(method, method),
+        NAMED.get(method, method),
         problem.space(),
         objectives=problem.objectives,
         min_budget=1,

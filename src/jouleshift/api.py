@@ -21,11 +21,13 @@ import yaml
 from jouleshift import environment, store
 from jouleshift.config import StudyConfig, load_yaml
 from jouleshift.errors import BadInput, Bug
+from jouleshift.fidelity import Fidelity
 from jouleshift.foreknowledge import known_objectives, refuse_unknowable
 from jouleshift.hpo.executor import Work
 from jouleshift.hpo.study import Progress, run_study
 from jouleshift.objectives import Goal
 from jouleshift.opened import SearchResult
+from jouleshift.priors import PAPER, load_priors
 from jouleshift.records import Evaluation, Trial, TrialRecord
 
 BUILT_IN_DATA = ("digits", "cifar10", "caltech101")
@@ -87,6 +89,8 @@ def resolve(config: StudyConfig) -> StudyConfig:
     if config.data not in BUILT_IN_DATA:
         path = Path(config.data).expanduser()
         decided["data"], name = str(path.resolve()), path.resolve().stem
+    if config.prior is not None and config.prior != PAPER:
+        decided["prior"] = str(Path(config.prior).expanduser().resolve())
     decided["out"] = (
         Path("runs", f"{name}-{config.model.replace(':', '.')}") if config.out is None else config.out
     )
@@ -104,6 +108,10 @@ def resolve(config: StudyConfig) -> StudyConfig:
     if isinstance(config.workers, int):
         decided["threads"] = config.threads or max(1, (os.cpu_count() or 1) // config.workers)
     return StudyConfig.layered(config.given(), decided)
+
+
+def fidelity_of(study: StudyConfig) -> Fidelity:
+    return Fidelity.named(study.fidelity, study.min_budget, study.max_budget)
 
 
 def _automatic_source() -> str:
@@ -154,9 +162,10 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> str | None:
         work = work_of(study, out, {"checkpoints": str((out / store.CHECKPOINTS).resolve())})
         pool = make_workers(study.workers, work, watcher.epoch, watcher.note)
         with counted(out, study.power_w) as spent, pool as workers:
+            space = build_space(workers.facts["max_depth"], study.space)
             scheduler = make_scheduler(
                 study.scheduler,
-                build_space(workers.facts["max_depth"], study.space),
+                space,
                 objectives=study.objectives,
                 constraints=Goal.of(study.model_dump()).limits,
                 min_budget=study.min_budget,
@@ -164,6 +173,9 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> str | None:
                 eta=study.eta,
                 seed=study.seed,
                 known=known_objectives(study, workers.foreknown),
+                priors=load_priors(study.prior, space),
+                acquisition=study.acquisition,
+                cost=fidelity_of(study).cost,
             )
             notes = _write_head(study, out, workers.facts, torn_bytes=journal.torn_bytes)
             finished = sum(record.result is not None for record in journal.records)
@@ -237,6 +249,7 @@ class _CheckpointKeeper:
     def __init__(self, folder: Path, study: StudyConfig) -> None:
         self._folder = folder
         self._full_budget = study.max_budget
+        self._continues = fidelity_of(study).continues
         self._goal = Goal.of(study.model_dump())
         self._front: tuple[TrialRecord, ...] = ()
 
@@ -245,6 +258,8 @@ class _CheckpointKeeper:
 
         if record.trial.parent is not None:
             self._drop(record.trial.parent)
+        if record.trial.budget < self._full_budget and not self._continues:
+            self._drop(record.trial.id)
         if record.trial.budget < self._full_budget or not isinstance(record.result, Evaluation):
             return
         candidates = (*self._front, record)

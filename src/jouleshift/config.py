@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from jouleshift.errors import BadInput, nearest
+from jouleshift.fidelity import Fidelity
 from jouleshift.objectives import USUAL, check_objectives, parse_constraint
 
 ShiftType = Literal["Q", "PS"]
@@ -100,6 +101,12 @@ class StudyConfig(_Config):
     min_budget: Annotated[int, Field(ge=1, description="smallest budget of a trial, in epochs")] = 1
     max_budget: Annotated[int, Field(ge=1, description="full budget of a trial, in epochs")] = 9
     eta: Annotated[int, Field(ge=2, description="Hyperband keeps one in eta trials")] = 3
+    fidelity: Annotated[
+        str,
+        Field(
+            description="what a low budget saves: epochs, train_fraction, weight_bits, or several joined by +"
+        ),
+    ] = "epochs"
     limit_train: Annotated[int | None, Field(ge=1, description="use only so many training images")] = None
     limit_val: Annotated[int | None, Field(ge=1, description="use only so many validation images")] = None
     val_fraction: Annotated[float, Field(gt=0, lt=1, description="share of training images held out")] = 0.2
@@ -156,6 +163,13 @@ class StudyConfig(_Config):
         str, Field(description="where the energy is drawn, for emissions: ISO code or 'world'")
     ] = "world"
     scheduler: Annotated[str, Field(description="proposes configurations and budgets")] = "mo-hyperband"
+    acquisition: Annotated[
+        str, Field(description="what mo-hyperband takes a candidate's worth for: ehvi or parego")
+    ] = "ehvi"
+    prior: Annotated[
+        str | None,
+        Field(description="configurations to try first: a CSV or YAML file, or paper: its published fronts"),
+    ] = None
     workers: Annotated[
         int | str,
         Field(
@@ -233,6 +247,7 @@ class StudyConfig(_Config):
         config = cls(**merged)
         if config.min_budget > config.max_budget:
             raise BadInput(f"min_budget {config.min_budget} is above max_budget {config.max_budget}")
+        Fidelity.named(config.fidelity, config.min_budget, config.max_budget)
         return config
 
     def given(self) -> dict[str, Any]:

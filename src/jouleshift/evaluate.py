@@ -19,13 +19,14 @@ from torch import nn
 
 from jouleshift import conversion, models, recipes
 from jouleshift.config import NumericMode, ShiftConfig, StudyConfig, TrainConfig
-from jouleshift.data.batches import evaluation_batches, prepare
+from jouleshift.data.batches import evaluation_batches, prepare, reduced
 from jouleshift.data.sources import load
 from jouleshift.energy.foreknown import describe
 from jouleshift.energy.hardware import load_profile, model_energy
 from jouleshift.energy.quiet import trial_running
 from jouleshift.energy.workload import trace
 from jouleshift.errors import BadInput, Unwritable
+from jouleshift.fidelity import Fidelity
 from jouleshift.records import EnergyReading, Epoch, Evaluation, Failure, Trial, Value
 from jouleshift.train.loop import TrainResult, train, validate
 
@@ -69,6 +70,7 @@ class Evaluator:
 
     def __init__(self, study: StudyConfig, checkpoints: Path, split: Literal["val", "test"] = "val") -> None:
         self.study = study
+        self.fidelity = Fidelity.named(study.fidelity, study.min_budget, study.max_budget)
         self.checkpoints = checkpoints
         self.device = resolve_device(study.device)
         if study.threads is not None:
@@ -133,13 +135,18 @@ class Evaluator:
             return trained
         model, result = trained
         started = time.monotonic()
+        setting = self.fidelity.setting(trial.budget)
+        shipped = model if setting.precision == 1 else self._converted(trial)
         try:
-            judged = self.judge(model, result.error)
+            judged = self.judge(model, result.error, shipped)
         except BadInput as refusal:
             return Failure("refused", str(refusal))
         if trial.budget < self.study.max_budget:
             judged = judged._replace(energy=replace(judged.energy, layers={}))
-        return _evaluation(result, judged, model, time.monotonic() - started)
+        evaluation = _evaluation(result, judged, shipped, time.monotonic() - started)
+        if isinstance(evaluation, Failure):
+            return evaluation
+        return replace(evaluation, train_fraction=setting.train_fraction)
 
     def train_only(
         self, trial: Trial, on_epoch: Callable[[Epoch], None] = lambda epoch: None
@@ -183,8 +190,11 @@ class Evaluator:
 
         Raises `BadInput` where the configuration does not fit the network.
         """
-        model = conversion.convert(self.build(trial.seed), shift_config(trial.config, self.study.mode))
+        setting = self.fidelity.setting(trial.budget)
+        bits = setting.weight_bits(int(trial.config["weight_bits"]))
+        model = self._converted(replace(trial, config={**trial.config, "weight_bits": bits}))
         config = train_config(trial.config, self.study)
+        data = reduced(self.data, setting.train_fraction, self.study.seed)
 
         def ended(epoch: Epoch) -> None:
             on_epoch(epoch)
@@ -193,22 +203,27 @@ class Evaluator:
         with trial_running() as stand_still:
             result = train(
                 model,
-                self.data,
+                data,
                 config,
-                epochs=trial.budget,
+                epochs=setting.epochs,
                 horizon=self.study.max_budget,
                 seed=trial.seed,
                 device=self.device,
-                checkpoint_in=self._checkpoint(trial.parent),
+                checkpoint_in=self._checkpoint(trial.parent) if self.fidelity.continues else None,
                 checkpoint_out=self._checkpoint(trial.id),
                 on_epoch=ended,
                 recipe=recipes.recipe_for(self.study, model, config.weight_decay, self.teacher),
             )
         return result if isinstance(result, Failure) else (model, result)
 
-    def judge(self, model: nn.Module, error: float) -> Judged:
+    def _converted(self, trial: Trial) -> nn.Module:
+        return conversion.convert(self.build(trial.seed), shift_config(trial.config, self.study.mode))
+
+    def judge(self, model: nn.Module, error: float, shipped: nn.Module | None = None) -> Judged:
         """Error on the split, and energy and latency of one inference, from the study's source.
 
+        `shipped` is the network in the configuration's own number format, which modelled energy is that of,
+        where training at a lower fidelity has used another.
         `error` is training's own, on the validation images. Where the energy is that of the deployed network,
         so is the error. Raises `BadInput` where the network cannot be deployed.
         """
@@ -219,7 +234,7 @@ class Evaluator:
         if self.study.energy == "simulated":
             return Judged(error, self._simulated(model))
         example = torch.zeros(1, *self.image_shape, device=self.device)
-        energy = model_energy(trace(model, example), self.profile).reading()
+        energy = model_energy(trace(shipped or model, example), self.profile).reading()
         latency_s = None if energy.energy_j is None else self.profile.latency_s(energy.energy_j)
         return Judged(error, energy, latency_s)
 

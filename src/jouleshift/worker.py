@@ -1,4 +1,4 @@
-"""A worker process: evaluates the trials it is sent (see `hpo.executors` for the dialogue).
+"""A worker process: evaluates the trials it is sent (see `hpo.seat` for the dialogue).
 
 It ends when its input closes, in the middle of a trial too, so that no orphan goes on writing into a run that
 another process has taken over. Whatever the libraries print goes to standard error, which is the run's log.

@@ -134,3 +134,11 @@ def test_an_objective_that_never_changes_has_no_importance():
     x = np.random.default_rng(0).random((50, 2))
     found = importance_of_arrays(x, np.column_stack([x[:, 0], np.ones(50)]), unit_domains(2), trees=4)
     assert [e.mean for e in found.main_effects((0, 1))] == [0.0, 0.0]
+
+
+def test_a_single_hyperparameter_explains_everything():
+    """Figure 4's searches vary the learning rate alone."""
+    x = np.random.default_rng(0).random((60, 1))
+    found = importance_of_arrays(x, x**2, [Domain("learning_rate")], trees=8)
+    assert [e.mean for e in found.main_effects([1.0])] == pytest.approx([1.0])
+    assert not found.pair_effects([1.0])

@@ -215,7 +215,15 @@ def test_lowering_repeats_itself():
     assert first.values == second.values
 
 
-@pytest.mark.parametrize("name", ["tiny", "resnet20", "mobilenetv2", "googlenet", "vgg11"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tiny",
+        "resnet20",
+        "mobilenetv2",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("googlenet", "vgg11")),
+    ],
+)
 def test_our_networks_become_integers(name):
     torch.manual_seed(0)
     model = convert(models.create(name, 5), EIGHT_BITS).train()

@@ -32,7 +32,9 @@ def tables():
     return module.TABLES
 
 
-@pytest.mark.parametrize("name", ["targets", "causes", "depths"])
+@pytest.mark.parametrize(
+    "name", ["causes", *(pytest.param(name, marks=pytest.mark.slow) for name in ("targets", "depths"))]
+)
 def test_the_tables_are_up_to_date(tables, name):
     """Rebuild them with benchmarks/energy/modelled.py."""
     shown = PAGE.split(f"<!-- {name} -->\n")[1].split("\n\n")[0]

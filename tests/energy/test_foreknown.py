@@ -21,8 +21,8 @@ from jouleshift.space import build_space
     [
         ("resnet20", "default"),
         ("resnet20", "reference"),
-        ("mobilenetv2", "default"),
-        ("googlenet", "reference"),
+        pytest.param("mobilenetv2", "default", marks=pytest.mark.slow),
+        pytest.param("googlenet", "reference", marks=pytest.mark.slow),
     ],
 )
 def test_it_equals_the_energy_of_the_converted_network(network, mode):

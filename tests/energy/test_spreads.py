@@ -1,6 +1,12 @@
 import numpy as np
 import pytest
+from benchmarks.energy import spreads
 from benchmarks.energy.spreads import Sample, summarise
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    monkeypatch.setattr(spreads, "_RESAMPLES", 200)
 
 
 def networks(group, energies, rates):

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jouleshift.hpo.acquisition.ehvi import expected_improvement, free_boxes, pareto_mask
+from jouleshift.hpo.acquisition.ehvi import expected_improvement, free_boxes, pareto_mask, spread
+from jouleshift.hpo.acquisition.parego import parego, preference
+from jouleshift.hpo.acquisition.situation import Situation, probability_within
 
 
 @given(st.integers(0, 10_000), st.integers(2, 4), st.integers(0, 12))
@@ -49,3 +51,41 @@ def test_the_front_is_what_nothing_dominates_each_point_once(points):
         if not any(q != p and all(a <= b for a, b in zip(q, p, strict=True)) for q in points)
     }
     assert sorted(kept) == sorted(expected)
+
+
+def test_a_front_too_large_is_thinned_to_points_far_apart():
+    along = np.linspace(0, 1, 500)
+    front = np.column_stack([along, 1 - along])
+    kept = spread(front, np.full(2, 1.1), 20)
+    assert len(kept) == 20
+    volumes = [moocore.hypervolume(points, ref=np.full(2, 1.1)) for points in (kept, front)]
+    assert volumes[0] > 0.93 * volumes[1]
+    assert len(spread(front, np.full(2, 0.5), 20)) == 0
+
+
+@given(st.integers(2, 4), st.integers(0, 1000))
+def test_preferences_lie_on_the_simplex(m, start):
+    weights = np.array([preference(start + k, m) for k in range(30)])
+    assert weights.min() >= 0
+    np.testing.assert_allclose(weights.sum(axis=1), 1)
+
+
+def test_any_ten_preferences_in_a_row_are_spread_evenly():
+    for start in range(0, 200, 7):
+        first = [preference(start + k, 2)[0] for k in range(10)]
+        counts = np.histogram(first, bins=5, range=(0, 1))[0]
+        assert counts.min() >= 1 and counts.max() <= 3
+
+
+def test_parego_of_exact_candidates_is_the_improvement_of_the_weighted_objective():
+    front = np.array([[0.2, 0.8], [0.8, 0.2]])
+    situation = Situation(front, np.ones(2), np.array([np.inf, 0.9]), 5)
+    better, worse, forbidden = [0.1, 0.1], [0.9, 0.9], [0.0, 0.95]
+    gains = parego(situation)(np.array([better, worse, forbidden]), np.zeros((3, 2)))
+    assert gains[0] > 0 and gains[1] == 0 and gains[2] == 0
+
+
+def test_the_probability_of_keeping_limits():
+    mean, sd = np.array([[1.0, 5.0], [3.0, 5.0], [2.0, 5.0]]), np.array([[0.0, 1], [0.0, 1], [1.0, 1]])
+    found = probability_within(mean, sd, np.array([2.0, np.inf]))
+    assert found == pytest.approx([1.0, 0.0, 0.5])

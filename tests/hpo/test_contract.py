@@ -140,6 +140,15 @@ def test_three_objectives(name):
     assert len(driver.trials) == N
 
 
+def test_a_constraint_on_what_is_known_is_kept_before_training(name):
+    if name == "parego-hyperband":
+        pytest.skip("SMAC knows no constraints; infeasible results stay off the front")
+    limit = energy({"weight_bits": 4})
+    driver = Driver(fresh(name, known={"energy_j": energy}, constraints={"energy_j": limit}), 3, third).run(N)
+    assert all(trial.config["weight_bits"] <= 4 for trial in driver.trials[1:])
+    assert len(driver.trials) == N
+
+
 def test_an_outcome_without_an_objective_is_a_bug(name):
     scheduler = fresh(name)
     with pytest.raises(ValueError, match="energy_j"):

@@ -10,13 +10,14 @@ from scipy.optimize import check_grad
 
 from jouleshift.errors import BadInput
 from jouleshift.hpo import make_scheduler
+from jouleshift.hpo.acquisition.registry import acquisition_names
 from jouleshift.hpo.brackets import ladder
 from jouleshift.hpo.encoding import Encoding
 from jouleshift.hpo.surrogate import GaussianProcess, Rows
 from jouleshift.records import Trial
 from jouleshift.space import build_space
 
-from .toy import Driver, energy, mixed_space, outcome
+from .toy import Driver, energy, mixed_space, outcome, replay
 
 
 def search(**settings):
@@ -96,6 +97,24 @@ def test_promising_trials_are_finished_and_others_stay_at_the_bottom():
     assert error_at_bottom(better) < error_at_bottom([trial for trial in started if trial not in better])
 
 
+def test_the_cheapest_network_at_chance_level_is_not_finished():
+    """Few bits cost least and leave the error at 0.9: an extreme of the front, worth nothing."""
+
+    def result(trial):
+        values = outcome(trial)
+        return {**values, "error": 0.9} if trial.config["weight_bits"] <= 3 else values
+
+    scheduler = search(seed=5)
+    trials = []
+    for _ in range(60):
+        trials.append(scheduler.ask())
+        scheduler.tell(trials[-1], result(trials[-1]))
+    begun = [trial for trial in trials if trial.parent is None and trial.config["weight_bits"] <= 3]
+    finished = [trial for trial in trials[1:] if trial.budget == 9]
+    assert begun and finished
+    assert not [trial for trial in finished if trial.config["weight_bits"] <= 3]
+
+
 def test_running_trials_are_counted():
     """No two of eight proposals without a result between them are the same trial, or as good as the same."""
     scheduler = Driver(search(seed=2)).run(40).scheduler
@@ -145,6 +164,54 @@ def test_it_beats_random_search_at_equal_epochs():
 
     ours, theirs = ([volume(name, seed) for seed in range(5)] for name in ("mo-hyperband", "random"))
     assert np.median(ours) > np.median(theirs)
+
+
+def test_what_is_known_to_break_a_constraint_is_never_trained():
+    """The default, with 5 bits, does; of the space a seventh keeps the limit."""
+    driver = Driver(search(constraints={"energy_j": energy({"weight_bits": 2})})).run(40)
+    assert {trial.config["weight_bits"] for trial in driver.trials[1:]} == {2}
+
+
+def test_hardly_reachable_limits_are_found_and_impossible_ones_refused():
+    def corner(config):
+        return 1 + 100 * abs(float(config["learning_rate"]) - 0.001) + float(config["weight_bits"])
+
+    known = {"energy_j": energy, "size": corner}
+    driver = Driver(search(known=known, constraints={"size": 3.001})).run(20)
+    assert len(driver.trials) == 20
+    assert all(corner(trial.config) <= 3.001 for trial in driver.trials[1:])
+    with pytest.raises(BadInput, match="size <= 2"):
+        search(known=known, constraints={"size": 2})
+
+
+def test_a_limit_on_a_learned_value_turns_the_search_to_what_keeps_it():
+    """The size is learned, and small only with few bits; without a limit more bits are better."""
+    limited, free = (Driver(search(seed=3, constraints=limit)).run(60).trials for limit in ({"size": 17}, {}))
+    few, many = (
+        np.mean([trial.config["weight_bits"] for trial in trials if trial.budget == 9][1:])
+        for trials in (limited, free)
+    )
+    assert few < many
+    kept = [outcome(trial)["size"] <= 17 for trial in limited if trial.budget == 9]
+    assert np.mean(kept[1:]) > 0.5
+
+
+@pytest.mark.parametrize("acquisition", acquisition_names())
+def test_a_search_by_any_acquisition_is_replayed(acquisition):
+    settings = {"acquisition": acquisition, "objectives": ("error", "energy_j", "size"), "seed": 4}
+    driver = Driver(search(**settings), workers=3).run(30)
+    again = search(**settings)
+    replay(again, driver.events)
+    assert again.ask() == driver.scheduler.ask()
+
+
+def test_a_running_trial_blocks_no_proposal_and_where_trials_start_again_finishing_costs_more():
+    scheduler = search(seed=2)
+    trials = [scheduler.ask() for _ in range(6)]
+    assert all(trials)
+    retrained = search(seed=2, cost=lambda start, budget: float(budget))
+    assert list(scheduler._missing) == [9, 8, 6, 0]
+    assert list(retrained._missing) == [13, 12, 9, 0]
 
 
 def test_nothing_to_learn_is_refused():

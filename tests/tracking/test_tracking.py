@@ -24,6 +24,9 @@ class Recording:
     def started(self, config, finished, notes):
         self.told.append("started")
 
+    def note(self, text):
+        self.told.append(text)
+
     def epoch(self, trial, epoch):
         self.told.append(f"epoch {epoch['epoch']} of {trial.id}")
 

@@ -57,14 +57,14 @@ class _Neps(Scheduler):
 
 class NepsHyperband(_Neps):
     def _optimizer(self, space: Any) -> Any:
-        from neps.algorithms import mo_hyperband
+        from neps.optimizers.algorithms import mo_hyperband
 
         return mo_hyperband(space, eta=self.problem.eta)
 
 
 class NepsPrimo(_Neps):
     def _optimizer(self, space: Any) -> Any:
-        from neps.algorithms import primo
+        from neps.optimizers.algorithms import primo
 
         return primo(space, eta=self.problem.eta, prior_centers={})
 

@@ -52,7 +52,7 @@ def boxes_of(tree: Any, levels: NDArray[np.intp]) -> Boxes:
     left, right, feature = tree.children_left, tree.children_right, tree.feature
     low = np.zeros((tree.node_count, len(levels)))
     high = np.ones((tree.node_count, len(levels)))
-    size = levels[feature]
+    size = levels[np.maximum(feature, 0)]  # a leaf has feature −2 and no cut
     cut = np.where(size > 0, _border(tree.threshold, np.maximum(size, 1)), tree.threshold)
     nodes = np.array([0]) if left[0] >= 0 else np.array([], dtype=int)
     while nodes.size:

@@ -109,6 +109,7 @@ def paper(
     seeds: int = 3,
     cifar10: str = "cifar10",
     caltech101: str = "caltech101",
+    under: list[str] | None = None,
     settings: Settings = None,
 ) -> None:
     """A figure or table of the paper with our numbers beside its own; without a name, the list of them.
@@ -125,6 +126,8 @@ def paper(
         where CIFAR-10 is, if not to be downloaded: for instance "folder/cifar10-*.parquet"
     caltech101
         where Caltech101 is
+    under
+        look at the fronts' networks under other energies too: hardware profiles, simulated, deployed
     """
     from rich.console import Console
 
@@ -136,4 +139,4 @@ def paper(
         Console().print(list_experiments(out, seeds))
         return
     own |= {"cifar10": cifar10, "caltech101": caltech101}
-    run_experiments(Console(), experiment, scale=scale, seeds=seeds, out=out, own=own)
+    run_experiments(Console(), experiment, scale=scale, seeds=seeds, out=out, energies=under or (), own=own)

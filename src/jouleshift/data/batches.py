@@ -15,11 +15,13 @@ and epoch 7 is the same whether or not epochs 1 to 6 ran in this process.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from jouleshift.data.listing import limit
 from jouleshift.data.randomness import derived_seed
 from jouleshift.data.sources import ImageSet, Splits
 
@@ -78,6 +80,22 @@ def prepare(splits: Splits, device: torch.device | str = "cpu") -> Prepared:
         class_names=splits.class_names,
         augmentation=augmentation_for(splits),
     )
+
+
+def reduced(data: Prepared, fraction: float, seed: int) -> Prepared:
+    """The data set with a share 0 … 1 of its training images, stratified, at least one a class.
+
+    Nested: a smaller share of the same seed is part of a larger one. Mean and standard deviation stay those
+    of all training images.
+    """
+    if fraction >= 1:
+        return data
+    labels = data.train.labels.cpu().numpy()
+    n = max(round(fraction * len(labels)), len(np.unique(labels)))
+    chosen = torch.from_numpy(limit(labels, np.arange(len(labels)), n, seed, "fidelity"))
+    chosen = chosen.to(data.train.pixels.device)
+    train = replace(data.train, pixels=data.train.pixels[chosen], labels=data.train.labels[chosen])
+    return replace(data, train=train)
 
 
 def augmentation_for(splits: Splits) -> Augmentation:

@@ -72,6 +72,9 @@ def _write_check(program: p.IntegerProgram, path: Path, images: p.Float32Array) 
 
 
 def _onnx(program: p.IntegerProgram, path: Path, images: p.Float32Array) -> tuple[Path, ...]:
+    from jouleshift.deploy.runtime import require_for
+
+    require_for("onnxruntime", ("onnx",))
     from jouleshift.deploy.onnx import write_onnx
 
     write_onnx(program, path)

@@ -17,6 +17,8 @@ from jouleshift.errors import BadInput
 _LARGEST_VALUE = 1 << 28
 """Elements of one value of one image: 1 GiB as float32."""
 _LARGEST_SPAN = 62
+_WIDEST = 64
+"""Bits of the widest number format."""
 
 
 class InconsistentError(ValueError):
@@ -28,6 +30,7 @@ def check(program: p.IntegerProgram) -> None:
     values = {program.input.name: program.input}
     try:
         _require(program.input.format is None and len(program.input.shape) == 3, "the input is no image")
+        _check_value(program.input)
         for node in program.nodes:
             _check_node(node, values)
             values[node.output.name] = node.output
@@ -60,8 +63,7 @@ def _check_node(node: p.Node, values: Mapping[str, p.Value]) -> None:
     wanted = 2 if isinstance(node, p.Add) else len(node.sources) if isinstance(node, p.Concat) else 1
     _require(len(node.sources) == wanted > 0, f"{name} reads {len(node.sources)} values")
     sources = [values[source] for source in node.sources]
-    _require(all(n > 0 for n in node.output.shape), f"{name} is empty")
-    _require(math.prod(node.output.shape) <= _LARGEST_VALUE, f"{name} is too large")
+    _check_value(node.output)
     try:
         shape = _shape(node, sources)
     except (IndexError, ValueError) as error:
@@ -69,6 +71,15 @@ def _check_node(node: p.Node, values: Mapping[str, p.Value]) -> None:
     _require(shape == node.output.shape, f"{name} has the shape {shape}, not {node.output.shape}")
     _check_format(node, sources)
     _check_limits(node)
+
+
+def _check_value(value: p.Value) -> None:
+    _require(all(n > 0 for n in value.shape), f"{value.name} is empty")
+    _require(math.prod(value.shape) <= _LARGEST_VALUE, f"{value.name} is too large")
+    if value.format is not None:
+        parts = (value.format.integer_bits, value.format.fraction_bits)
+        known = all(abs(bits) <= _LARGEST_SPAN for bits in parts) and 0 < sum(parts) <= _WIDEST
+        _require(known, f"{value.name} has no number format that is known here")
 
 
 def _check_format(node: p.Node, sources: list[p.Value]) -> None:
@@ -96,6 +107,11 @@ def _check_limits(node: p.Node) -> None:
             inside and lowest <= node.lowest <= node.highest <= highest,  # type: ignore[operator]
             f"{node.output.name} is clamped outside its format",
         )
+    elif isinstance(node, p.Clamped):
+        limits = [limit for limit in (node.lowest, node.highest) if limit is not None]
+        _require(not any(map(math.isnan, limits)), f"{node.output.name} is clamped at NaN")
+    if isinstance(node, p.AveragePool):
+        _require(0 < node.multiplier < math.inf, f"{node.output.name} scales wrongly")
 
 
 @singledispatch
@@ -191,3 +207,6 @@ def _check_window(name: str, window: p.Geometry, source: p.Shape) -> None:
     _require(len(source) == 3, f"{name} reads no image")
     _require(min(*window.kernel, *window.stride, *window.dilation) > 0, f"{name} has an empty window")
     _require(min(window.padding) >= 0, f"{name} has a negative padding")
+    top, left, bottom, right = window.padding
+    padded = source[0] * (source[1] + top + bottom) * (source[2] + left + right)
+    _require(padded <= _LARGEST_VALUE, f"{name} is too large")

@@ -36,10 +36,17 @@ def read_onnx(path: Path) -> p.IntegerProgram | None:
     if described is None:
         return None
     try:
-        arrays = {constant.name: numpy_helper.to_array(constant) for constant in model.graph.initializer}
+        arrays = {constant.name: _array(constant) for constant in model.graph.initializer}
         return restore(described, _Initializers(arrays))
-    except (BadInput, ValueError, TypeError) as error:
+    except (BadInput, ValueError, TypeError, KeyError) as error:
         raise BadInput(f"{path}: {error}") from None
+
+
+def _array(constant: onnx.TensorProto) -> NDArray[Any]:
+    """A tensor that lies in the file itself: another file is not opened on its word."""
+    if constant.data_location == onnx.TensorProto.EXTERNAL:
+        raise BadInput(f"{constant.name} lies in another file; export it again")
+    return numpy_helper.to_array(constant)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def _content(source: Source) -> p.IntegerProgram | Path:
 
             return load_program(path)
         case ".onnx":
-            _require("onnxruntime", ("onnx",))
+            require_for("onnxruntime", ("onnx",))
             from jouleshift.deploy.onnx_reader import read_onnx
 
             return read_onnx(path) or path
@@ -83,11 +83,11 @@ def _chosen(content: p.IntegerProgram | Path, runtime: str) -> str:
             raise BadInput(f"unknown runtime {runtime!r}: {', '.join(RUNTIMES)}{nearest(runtime, RUNTIMES)}")
         if runtime not in possible:
             raise BadInput(f"{runtime} does not run {content}; take {' or '.join(possible)}")
-        _require(runtime, _PACKAGES[runtime])
+        require_for(runtime, _PACKAGES[runtime])
         return runtime
     installed = [name for name in possible if not _missing(_PACKAGES[name])]
     if not installed:
-        _require(possible[0], _PACKAGES[possible[0]])
+        require_for(possible[0], _PACKAGES[possible[0]])
     return next((name for name in installed if _exact(content, name)), installed[-1])
 
 
@@ -117,7 +117,8 @@ def _missing(packages: tuple[str, ...]) -> list[str]:
     return [name for name in packages if find_spec(name) is None]
 
 
-def _require(runtime: str, packages: tuple[str, ...]) -> None:
+def require_for(runtime: str, packages: tuple[str, ...]) -> None:
+    """`BadInput` with the remedy where a package that a runtime's files need is missing."""
     missing = _missing(packages)
     if missing:
         extra = _EXTRAS[runtime]
@@ -132,19 +133,30 @@ def _onnx_bytes(content: p.IntegerProgram | Path, runtime: Any) -> bytes:
     return to_onnx(content, runtime).SerializeToString()
 
 
+def _unfit(content: p.IntegerProgram | Path, runtime: str, error: Exception) -> BadInput:
+    what = content if isinstance(content, Path) else "this program"
+    return BadInput(f"{runtime} does not take {what}: {error!s:.200}")
+
+
 def _images(images: p.Float32Array) -> p.Float32Array:
     return np.ascontiguousarray(images, dtype=np.float32)
 
 
 def _onnxruntime(content: p.IntegerProgram | Path, threads: int | None) -> Run:
     import onnxruntime as ort
+    from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.inter_op_num_threads = 1
     options.intra_op_num_threads = threads or 0
     model = _onnx_bytes(content, "onnxruntime")
-    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    unfit = (errors.Fail, errors.InvalidArgument, errors.InvalidGraph, errors.InvalidProtobuf,
+             errors.NotImplemented, errors.RuntimeException)  # fmt: skip
+    try:
+        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except unfit as error:
+        raise _unfit(content, "ONNX Runtime", error) from None
     (first,) = session.get_inputs()
     return lambda images: session.run(None, {first.name: _images(images)})[0]
 
@@ -156,7 +168,11 @@ def _openvino(content: p.IntegerProgram | Path, threads: int | None) -> Run:
     if threads is not None:
         settings["INFERENCE_NUM_THREADS"] = threads
     core = openvino.Core()
-    compiled = core.compile_model(core.read_model(_onnx_bytes(content, "openvino")), "CPU", settings)
+    model = _onnx_bytes(content, "openvino")
+    try:
+        compiled = core.compile_model(core.read_model(model), "CPU", settings)
+    except RuntimeError as error:
+        raise _unfit(content, "OpenVINO", error) from None
     request = compiled.create_infer_request()
 
     def run(images: p.Float32Array) -> p.Float32Array:

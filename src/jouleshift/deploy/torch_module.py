@@ -23,9 +23,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jouleshift.deploy import program as p
+from jouleshift.deploy.archive import checked
 from jouleshift.errors import BadInput
 from jouleshift.quant.fixed_point import FixedPoint
 
+_UNREADABLE = (
+    OSError, RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError,
+    zipfile.BadZipFile, pickle.UnpicklingError,
+)  # fmt: skip
+"""What PyTorch raises at a file that is none of its own."""
 _EXACT = {torch.float32: 1 << 24, torch.float64: 1 << 53}
 
 
@@ -56,6 +62,8 @@ def write_exported(program: p.IntegerProgram, path: Path) -> None:
     example = torch.zeros(2, *program.input.shape)
     batch = {0: torch.export.Dim("N", min=1)}
     exported = torch.export.export(ProgramModule(program).eval(), (example,), dynamic_shapes=(batch,))
+    for node in exported.graph.nodes:
+        node.meta.pop("stack_trace", None)  # it names files of this machine
     try:
         torch.export.save(exported, path)
     except OSError as error:
@@ -63,12 +71,12 @@ def write_exported(program: p.IntegerProgram, path: Path) -> None:
 
 
 def read_exported(path: Path) -> Callable[[Tensor], Tensor]:
-    """The module in a .pt2 file. `BadInput` where there is none."""
+    """The module in a .pt2 file that `export` wrote. `BadInput` where there is none, or more than that."""
     try:
-        return torch.export.load(path).module()
+        return torch.export.load(checked(path)).module()
     except FileNotFoundError:
         raise BadInput(f"no model at {path}") from None
-    except (OSError, RuntimeError, ValueError, KeyError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
+    except _UNREADABLE as error:
         raise BadInput(f"{path} is not a model by torch.export: {error!s:.200}") from None
 
 

@@ -74,10 +74,9 @@ class Encoding:
             active = ~np.isnan(vectors[:, i])
             column: list[Any] = [None] * len(vectors)
             if active.any():
-                for row, value in zip(
-                    np.flatnonzero(active), np.asarray(hp.to_value(vectors[active, i])), strict=True
-                ):
-                    column[row] = getattr(value, "item", lambda v=value: v)()
+                found = _plain_values(np.asarray(hp.to_value(vectors[active, i])))
+                for row, value in zip(np.flatnonzero(active).tolist(), found, strict=True):
+                    column[row] = value
             columns.append(column)
         return [
             {name: value for name, value in zip(self.names, row, strict=True) if value is not None}
@@ -132,6 +131,13 @@ class Encoding:
                         vectors[row, column] = np.nan
                         changed = True
         return vectors
+
+
+def _plain_values(values: NDArray[Any]) -> list[Any]:
+    """An array as plain Python values."""
+    if values.dtype == object:
+        return [getattr(value, "item", lambda v=value: v)() for value in values]
+    return values.tolist()
 
 
 def _width(hp: "Hyperparameter") -> int:

@@ -1,4 +1,4 @@
-"""A cluster described by a YAML file: jobs of a queueing system, each of which is one Dask worker or more.
+"""A cluster described by a YAML file: jobs of a queueing system.
 
     system: slurm          # slurm, pbs, lsf, sge, oar, htcondor, moab; local runs the job scripts here
     jobs: 8                # kept at this number: a job that ends is submitted again
@@ -7,7 +7,8 @@
     walltime: "04:00:00"
     queue: gpu
 
-`system` names a class of dask-jobqueue, everything but `jobs` is passed to it. Dask's scheduler runs in the
+`system` names a class of dask-jobqueue, everything but `jobs` is passed to it. A job is one worker with all
+its cores, that is one trial at a time, unless `processes` says otherwise. Dask's scheduler runs in the
 process of the search and ends with it, as the jobs do.
 """
 
@@ -51,7 +52,7 @@ def read_cluster(path: Path) -> tuple[type[JobQueueCluster], int, dict[str, Any]
     for name in options:
         if name not in valid:
             raise BadInput(f"{path}: unknown setting {name!r}{nearest(name, valid)}")
-    return SYSTEMS[system], jobs, options
+    return SYSTEMS[system], jobs, {"processes": 1, **options}
 
 
 @contextmanager

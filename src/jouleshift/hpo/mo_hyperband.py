@@ -59,7 +59,7 @@ class MoHyperband(Scheduler):
     takes_acquisitions = True
 
     initial = 8
-    """Random configurations before the surrogate proposes."""
+    """Random configurations, beside priors, before the surrogate proposes."""
     thrift = 0.5
     """Exponent of the missing epochs."""
 
@@ -82,6 +82,7 @@ class MoHyperband(Scheduler):
         self._front = np.empty((0, len(problem.objectives)))
         self._seen: set[bytes] = set()
         self._started = 0
+        self._tried_priors = 0
         self._priors = [self._encoding.vector(config) for config in problem.priors]
         if not len(self._sample(_TRIES, np.random.default_rng(problem.seed))):
             raise BadInput(
@@ -100,7 +101,7 @@ class MoHyperband(Scheduler):
         prior = self._next_prior()
         if prior is not None:
             return prior
-        if self._started < self.initial or not np.isfinite(self._prospects.worst).all():
+        if self._started < self.initial + self._tried_priors or not np.isfinite(self._prospects.worst).all():
             return self._first_legal(self._sample(_TRIES, rng))
         gain = self._learn(rng)
         candidates, promise = self._candidates(gain, rng)
@@ -118,6 +119,7 @@ class MoHyperband(Scheduler):
             vector = self._priors.pop(0)[None]
             found = self._first_legal(vector[self._keeps(self._prospects.known_values(vector))])
             if found is not None:
+                self._tried_priors += 1
                 return found
         return None
 

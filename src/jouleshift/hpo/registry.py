@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _SCHEDULERS = {
     "mo-hyperband": "jouleshift.hpo.mo_hyperband:MoHyperband",
+    "nsga2": "jouleshift.hpo.nsga2:Nsga2",
     "parego-hyperband": "jouleshift.hpo.smac:ParegoHyperband",
     "random": "jouleshift.hpo.random:RandomSearch",
 }

@@ -1,6 +1,6 @@
 """The command `paper` on a terminal: the list of experiments, and one or several of them run and shown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,14 +29,28 @@ def list_experiments(out: Path, seeds: int) -> "Table":
 
 
 def run_experiments(
-    console: Console, name: str, *, scale: float, seeds: int, out: Path, own: Mapping[str, Any]
+    console: Console,
+    name: str,
+    *,
+    scale: float,
+    seeds: int,
+    out: Path,
+    energies: Sequence[str],
+    own: Mapping[str, Any],
 ) -> None:
     """Run what `name` needs, show it, and say where the files are."""
     experiments = chosen(name)
     where = intensity(own.get("region", "world"))
     with SearchDisplay(console) as display:
         results = reproduce(
-            experiments, seeds=seeds, scale=scale, out=out, intensity=where, own=own, watcher=display
+            experiments,
+            seeds=seeds,
+            scale=scale,
+            out=out,
+            intensity=where,
+            own=own,
+            watcher=display,
+            energies=energies,
         )
     for experiment, shown in results:
         show_on(console, experiment, shown)

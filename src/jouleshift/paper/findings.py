@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jouleshift.analysis.digest import Digest
+from jouleshift.analysis.importance import Importance, RunImportance
 from jouleshift.analysis.pareto import dominates, objectives
 from jouleshift.paper.published import Column, Front
 from jouleshift.records import CarbonIntensity, TrialRecord
@@ -66,6 +67,31 @@ def findings(published: Front, ours: Front, source: str) -> list[Finding]:
         for name, question, answer in _QUESTIONS
     ]
 
+
+def answers(front: Front) -> list[str]:
+    """A front's answers to the questions of `findings`, in the same order."""
+    return [answer(front) for _, _, answer in _QUESTIONS]
+
+
+def most_important(found: RunImportance | None) -> tuple[str, str]:
+    """The two hyperparameters that explain most of the variance of the error, and of the energy."""
+    if found is None:
+        return "–", "–"
+    return _two(found.error), _two(found.energy)
+
+
+def _two(forest: Importance) -> str:
+    first = sorted(forest.main_effects([1]), key=lambda e: -e.mean)[:2]
+    return ", ".join(
+        f"{e.names[0].replace('activation', 'act').replace('_', ' ')} {percent(e.mean, 0)}" for e in first
+    )
+
+
+IMPORTANT = (
+    ("most important for the error", "shift depth (Figure 2)"),
+    ("most important for the energy", "act bits, of the shift ones (Figure 3)"),
+)
+"""What the paper finds for ResNet20 on CIFAR-10."""
 
 WHY = {
     "dominate": "a shorter search on fewer images finds fewer of them",

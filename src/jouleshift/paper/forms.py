@@ -11,7 +11,7 @@ from jouleshift.analysis.importance import RunImportance, importance_of
 from jouleshift.analysis.pareto import energy_source, objectives
 from jouleshift.errors import BadInput
 from jouleshift.paper.experiments import Experiment
-from jouleshift.paper.findings import findings, front_of_runs
+from jouleshift.paper.findings import IMPORTANT, answers, findings, front_of_runs, most_important
 from jouleshift.paper.pictures import fronts_picture, importance_picture, rates_picture, weights_picture
 from jouleshift.paper.published import Column, Front, published_front, statements
 from jouleshift.paper.studies import STUDIES
@@ -39,14 +39,39 @@ class Shown:
         self.parts += [heading, _table(header, rows)]
 
 
-def show(experiment: Experiment, runs: Runs, intensity: CarbonIntensity) -> Shown:
-    """The experiment from finished runs, by the names of their studies. Raises BadInput where too little is
-    finished to say anything."""
+def show(
+    experiment: Experiment, runs: Runs, intensity: CarbonIntensity, others: Mapping[str, Runs] | None = None
+) -> Shown:
+    """The experiment from finished runs, by the names of their studies; `others` are the same runs under
+    other energies, by name. Raises BadInput where too little is finished to say anything."""
     forms: Mapping[str, Callable[[Experiment, Runs, CarbonIntensity], Shown]] = {
         "space": _space, "front": _front, "table": _front, "importance": _importance, "weights": _weights,
         "rates": _rates,
     }  # fmt: skip
-    return forms[experiment.kind](experiment, runs, intensity)
+    shown = forms[experiment.kind](experiment, runs, intensity)
+    if others and experiment.kind in ("front", "table"):
+        _add_others(shown, experiment, {"ours": runs, **others}, intensity)
+    return shown
+
+
+def _add_others(
+    shown: Shown, experiment: Experiment, energies: Mapping[str, Runs], intensity: CarbonIntensity
+) -> None:
+    """The findings once more, a column for each energy of the same networks."""
+    (study,) = experiment.studies
+    assert study.table is not None
+    published = published_front(study.table)
+    rows = [[f.question, f.published] for f in findings(published, published, "")]
+    rows += [[question, says if study.table == 2 else "–"] for question, says in IMPORTANT]
+    for runs in energies.values():
+        front = front_of_runs(digest(runs[study.name]), intensity)
+        told = [*answers(front), *most_important(importance_of(runs[study.name], trees=32))]
+        for row, answer in zip(rows, told, strict=True):
+            row.append(answer)
+    header = ("finding", "published", *energies)
+    shown.add("The same networks under other energies:", header, rows)
+    table: list[Row] = [dict(zip(header, row, strict=True)) for row in rows]
+    shown.files["energies.csv"] = to_csv(table, header).encode()
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":

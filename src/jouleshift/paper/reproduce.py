@@ -76,17 +76,24 @@ def reproduce(
     intensity: CarbonIntensity,
     own: Mapping[str, Any],
     watcher: api.Watcher,
+    energies: Sequence[str] = (),
 ) -> list[tuple[Experiment, Shown]]:
-    """Run and write these experiments."""
+    """Run and write these experiments; fronts under these other `energies` too (see `other_energy`)."""
+    if energies:
+        from jouleshift.paper.other_energy import settings_of, under
+
+        for name in energies:
+            settings_of(name)
     studies = {study.name: study for experiment in experiments for study in experiment.studies}
     runs: dict[str, list[Run]] = {}
     for name, study in studies.items():
         runs[name] = run_study(study, seeds if study.table else 1, scale, out, own, watcher)
         if any(complete(run) for run in runs[name]):
             write_report(runs[name], intensity, out / name)
+    others = {name: {study: under(found, name) for study, found in runs.items()} for name in energies}
     results = []
     for experiment in experiments:
-        shown = show(experiment, runs, intensity)
+        shown = show(experiment, runs, intensity, others)
         files = {"txt": as_text(experiment, shown).encode(), **shown.files}
         write_files(out, {f"{experiment.name}.{suffix}": content for suffix, content in files.items()})
         results.append((experiment, shown))
@@ -94,11 +101,11 @@ def reproduce(
 
 
 def as_text(experiment: Experiment, shown: Shown) -> str:
-    """What the terminal shows, as plain text 120 characters wide."""
+    """What the terminal shows, as plain text 160 characters wide."""
     from rich.console import Console
 
     text = io.StringIO()
-    console = Console(file=text, width=120)
+    console = Console(file=text, width=160)
     show_on(console, experiment, shown)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 

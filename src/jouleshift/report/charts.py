@@ -81,7 +81,7 @@ def weights_chart(found: RunImportance, most: int = 6) -> Figure:
         }
     )
     layout = {
-        "xaxis": {"title": {"text": "weight on the error (the rest on energy)"}, "range": [-0.02, 1.02]},
+        "xaxis": {"title": {"text": "weight on the error"}, "range": [-0.02, 1.02]},
         "yaxis": {"title": {"text": "share of variance (%)"}, "rangemode": "tozero"},
     }
     return {"data": traces, "layout": layout}

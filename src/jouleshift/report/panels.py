@@ -111,12 +111,13 @@ def _importance(view: Digest, found: RunImportance | None, figures: Figures) -> 
         "Importance for w × error + (1 − w) × energy, both scaled to 0 … 1; ticks at the bottom are the "
         "weights of this budget's front."
     )
+    words, whiskers = _most_important_words(found), "Whiskers are one standard deviation over the trees."
     marginals = charts.marginals_chart(found, energy_unit(view))
     return _panel(
         "importance",
         "What matters",
         _importance_lead(view, found),
-        _place("importance", figures, charts.importance_chart(found), _most_important_words(found), "tall"),
+        _place("importance", figures, charts.importance_chart(found), f"{words} {whiskers}", "tall"),
         E(
             "details",
             E("summary", "The same as a table, with interactions"),
@@ -156,7 +157,7 @@ def _most_important_words(found: RunImportance) -> str:
     energy = max(found.energy.main_effects([1]), key=lambda e: e.mean)
     return (
         f"Most important for the error: {error.names[0]} ({percent(error.mean, 0)}); for the energy: "
-        f"{energy.names[0]} ({percent(energy.mean, 0)}). Whiskers are one standard deviation over the trees."
+        f"{energy.names[0]} ({percent(energy.mean, 0)})."
     )
 
 

@@ -117,6 +117,8 @@ def infeasible_in_words(view: Digest) -> str:
 def _nothing_yet(view: Digest) -> str:
     done, failed = len(view.results), len(view.of("failed"))
     budget = max(full_budget(run) for run in view.runs)
+    if any(broken(p.record, view.goal) for p in view.of("default", "infeasible")):
+        return f"No network trained for {count(budget, 'epoch')} keeps the constraints yet."
     if done:
         return f"No trial has finished the full {count(budget, 'epoch')} yet, so there is no front to show."
     if failed:

@@ -68,7 +68,7 @@ def front_sketch(view: Digest) -> Markup:
     return element(
         "svg",
         _grid(x, y, f"energy per image ({unit.name})"),
-        _dots(place, _some(view.of("lower")), "fill:var(--lower,#9aa0aa);fill-opacity:.45", 2),
+        _dots(place, _some(view.of("lower")), "fill:var(--lower,#9aa0aa);fill-opacity:.8", 2),
         _dots(place, _some(view.of("rejected")), "fill:var(--rejected,#858b95)", 2.5),
         _staircase(place, points_of(view.comparison.front)),
         _dots(place, view.of("front"), "fill:var(--front,#4c86ea)", 4.5),

@@ -192,7 +192,8 @@ def _caption(comparison: Comparison, goal: Goal) -> str:
         return "The default configuration has no result to compare with."
     kept_out = " and ".join(constraint.text for constraint in broken(comparison.default, goal))
     if kept_out:
-        return f"The default configuration breaks {kept_out}. {winners} of {size} on the front dominate it."
+        beaten = f" {winners} of {size} on the front dominate it." if size else ""
+        return f"The default configuration breaks {kept_out}.{beaten}"
     if not winners:
         return f"None of the {size} on the front dominates the default configuration."
     return f"★ {winners} of {size} on the front dominate the default configuration."

@@ -24,6 +24,7 @@ SEARCH = (
     "--max-budget", "9", "--limit-train", "200", "--threads", "1", "--trials", "70", "--out", "run",
 )  # fmt: skip
 FAULTS = {"main": 15, "worker": 12, "checkpoint": 6, "journal": 11, "disk": 3, "journal-disk": 3}
+assert sum(FAULTS.values()) == 50
 
 
 def outcomes(run: Path) -> dict:
@@ -141,7 +142,7 @@ def test_fifty_kills_lose_nothing_and_the_front_is_that_of_the_straight_search(t
     assert done.returncode == 0, done.stderr
     told = Counter(re.findall(r"^\[\d+/\d+\] (trial \d+) ", search.told + done.stdout, re.MULTILINE))
     assert set(told.values()) == {1}, "a finished trial ran twice"
-    assert search.happened == FAULTS and sum(FAULTS.values()) == 50
+    assert search.happened == FAULTS
     assert outcomes(search.run) == outcomes(straight / "run")
     fronts = [[r.trial for r in front(store.read_run(run))] for run in (search.run, straight / "run")]
     assert fronts[0] == fronts[1]

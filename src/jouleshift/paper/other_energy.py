@@ -1,0 +1,77 @@
+"""The networks of a search under another energy: does a finding hold on other hardware, by another source?
+
+Energy follows from a network's structure and number formats, not from its weights. So each network is built
+again, not trained again, and its energy taken from another hardware profile, from the float simulation as in
+the paper, or from the deployed integers. Errors stay as they were found. What a search *proposed* was guided
+by its own energy: the front shown is that of the same trials, and a search under the other energy would go
+further there.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jouleshift import conversion
+from jouleshift.analysis.pareto import complete
+from jouleshift.config import StudyConfig
+from jouleshift.energy.hardware import load_profile
+from jouleshift.errors import BadInput
+from jouleshift.evaluate import Evaluator, shift_config
+from jouleshift.records import EnergyReading, Evaluation, Run, TrialRecord, Value
+
+SOURCES = ("simulated", "deployed")
+
+
+def under(runs: Sequence[Run], name: str) -> list[Run]:
+    """The runs with the energies of `name`: a hardware profile, `simulated` or `deployed`.
+
+    Measured energies are taken of the trials at the full budget alone, the others are left out, and so are
+    networks that cannot be deployed. Raises BadInput for an unknown name.
+    """
+    settings = settings_of(name)
+    return [_repriced(run, settings) for run in runs]
+
+
+def settings_of(name: str) -> dict[str, Any]:
+    """The settings of a search that has this energy. Raises BadInput for an unknown name."""
+    if name in SOURCES:
+        return {"energy": name}
+    load_profile(name)
+    return {"energy": "modelled", "profile": name}
+
+
+def _repriced(run: Run, settings: Mapping[str, Any]) -> Run:
+    study = StudyConfig(**{**run.config, **settings, "distil": False})
+    evaluator = Evaluator(study, Path("nowhere"))
+
+    @cache
+    def price(format_: tuple[tuple[str, Value], ...]) -> EnergyReading | None:
+        model = conversion.convert(evaluator.build(study.seed), shift_config(dict(format_), study.mode))
+        try:
+            return evaluator.judge(model.eval().to(evaluator.device), 0.0)[1]
+        except BadInput:
+            return None
+
+    records = run.trials if study.energy == "modelled" else complete(run)
+    return replace(
+        run, config=study.model_dump(mode="json"), trials=tuple(_with(records, price)), verified=()
+    )
+
+
+def _with(records: Sequence[TrialRecord], price: Any) -> list[TrialRecord]:
+    found = []
+    for record in records:
+        if isinstance(record.result, Evaluation):
+            energy = price(tuple((n, record.trial.config[n]) for n in _FORMAT))
+            if energy is not None:
+                found.append(replace(record, result=replace(record.result, energy=energy)))
+    return found
+
+
+_FORMAT = (
+    "shift_type", "weight_bits", "activation_integer_bits", "activation_fraction_bits", "rounding",
+    "shift_depth",
+)  # fmt: skip
+"""The hyperparameters that a network's energy depends on."""

@@ -1,0 +1,85 @@
+"""Configurations that are thought to be good, to try before anything is known.
+
+A file names them: CSV with a column for each hyperparameter (`front.csv` of another run will do; other
+columns are ignored), or YAML with a list of mappings. `paper` is the published fronts (Tables 2 to 7),
+without their default configurations. They come from other networks, data or spaces, so each is fitted to the
+space: numbers outside their range go to its nearer end, and what is missing or has another name takes the
+default.
+"""
+
+import csv
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jouleshift.errors import BadInput
+from jouleshift.records import Value
+
+if TYPE_CHECKING:
+    from ConfigSpace import ConfigurationSpace
+    from ConfigSpace.hyperparameters import Hyperparameter
+
+PAPER = "paper"
+_TABLES = range(2, 8)
+
+
+def load_priors(source: str | None, space: "ConfigurationSpace") -> tuple[dict[str, Value], ...]:
+    """The configurations that `source` names, each once, fitted to the space; none for None.
+
+    Raises `BadInput` for a file that cannot be read or holds no hyperparameter of the space.
+    """
+    if source is None:
+        return ()
+    rows = _published() if source == PAPER else _read(Path(source))
+    fitted = [_fitted(row, space) for row in rows if set(row) & set(space)]
+    if not fitted:
+        raise BadInput(f"prior {source}: it names no hyperparameter of the space ({', '.join(space)})")
+    return tuple(config for k, config in enumerate(fitted) if config not in fitted[:k])
+
+
+def _published() -> list[Mapping[str, Any]]:
+    folder = files("jouleshift") / "paper" / "published"
+    texts = [(folder / f"table-{number}.csv").read_text(encoding="utf-8") for number in _TABLES]
+    rows = [row for text in texts for row in csv.DictReader(text.splitlines())]
+    return [row for row in rows if row["config"] != "default"]
+
+
+def _read(path: Path) -> list[Mapping[str, Any]]:
+    import yaml
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".csv":
+            return list(csv.DictReader(text.splitlines()))
+        found = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not CSV or YAML text"
+        raise BadInput(f"prior {path}: {reason}; give a .csv or .yaml file, or 'paper'") from None
+    if not isinstance(found, list) or not all(isinstance(entry, Mapping) for entry in found):
+        raise BadInput(f"prior {path}: expected a list of mappings from hyperparameter to value")
+    return found
+
+
+def _fitted(row: Mapping[str, Any], space: "ConfigurationSpace") -> dict[str, Value]:
+    """The row as a legal configuration of the space."""
+    from ConfigSpace.util import deactivate_inactive_hyperparameters
+
+    values = {name: _value(hyperparameter, row.get(name)) for name, hyperparameter in space.items()}
+    active = deactivate_inactive_hyperparameters(values, space)
+    return {name: getattr(value, "item", lambda v=value: v)() for name, value in dict(active).items()}
+
+
+def _value(hyperparameter: "Hyperparameter", given: Any) -> Any:
+    default: Any = hyperparameter.default_value
+    if given is None or given == "":
+        return default
+    lower = getattr(hyperparameter, "lower", None)
+    if lower is None:
+        return given if hyperparameter.legal_value(given) else default
+    try:
+        number = float(given)
+    except (TypeError, ValueError):
+        return default
+    number = min(max(number, float(lower)), float(hyperparameter.upper))  # type: ignore[attr-defined]
+    return round(number) if isinstance(default, int) else number

@@ -1,0 +1,74 @@
+"""The same networks under another energy: priced as a search would have priced them."""
+
+import csv
+import io
+from dataclasses import replace
+
+import pytest
+
+from jouleshift.errors import BadInput
+from jouleshift.evaluate import Evaluator
+from jouleshift.paper.experiments import chosen
+from jouleshift.paper.forms import show
+from jouleshift.paper.other_energy import settings_of, under
+from jouleshift.records import Evaluation, Run
+from tests.analysis.synthetic import hyperband_run
+from tests.paper.test_reproduce import WORLD, in_table_1s_names
+
+CONFIG = {"data": "digits", "model": "tiny", "limit_train": 40, "limit_val": 20, "energy": "modelled",
+          "max_budget": 9, "device": "cpu"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run():
+    """Made-up trials of the smallest network on digits, whose shift depth is at most 4."""
+    made = hyperband_run(40)
+    records = []
+    for record in map(in_table_1s_names, made.trials):
+        config = {**record.trial.config, "shift_depth": record.trial.config["shift_depth"] % 4}
+        records.append(replace(record, trial=replace(record.trial, config=config)))
+    return replace(made, config={**made.config, **CONFIG}, trials=tuple(records))
+
+
+def joules(run: Run) -> list[float]:
+    return [r.result.energy.energy_j for r in run.trials if isinstance(r.result, Evaluation)]
+
+
+def test_a_profile_gives_the_joules_that_a_search_under_it_knows(run, tmp_path):
+    from jouleshift.energy.foreknown import ForeknownEnergy, restore
+    from jouleshift.energy.hardware import load_profile
+
+    (other,) = under([run], "fpga-zc706")
+    evaluator = Evaluator(replace_study(other), tmp_path)
+    known = ForeknownEnergy(
+        restore(evaluator.foreknown["workload"]), evaluator.foreknown["depths"], load_profile("fpga-zc706")
+    )
+    assert joules(other) == [known(r.trial.config) for r in other.trials]
+    assert [r.result.error for r in other.trials] == [
+        r.result.error for r in run.trials if isinstance(r.result, Evaluation)
+    ]
+    assert other.config["profile"] == "fpga-zc706"
+
+
+def replace_study(run: Run):
+    from jouleshift.config import StudyConfig
+
+    return StudyConfig(**run.config)
+
+
+def test_findings_get_a_column_for_each_energy(run):
+    names = ("asic-45nm", "cortex-m0")
+    others = {name: {"resnet20-cifar10": under([run], name)} for name in names}
+    (experiment,) = chosen("table-2")
+    shown = show(experiment, {"resnet20-cifar10": [run]}, WORLD, others)
+    rows = list(csv.DictReader(io.StringIO(shown.files["energies.csv"].decode())))
+    assert list(rows[0]) == ["finding", "published", "ours", *names]
+    assert rows[-2]["finding"] == "most important for the error"
+    assert rows[-2]["published"] == "shift depth (Figure 2)"
+    assert "%" in rows[-1]["cortex-m0"]
+
+
+def test_an_unknown_energy_is_refused_before_anything_is_searched():
+    with pytest.raises(BadInput, match="fpga-zc706"):
+        settings_of("fpga")
+    assert settings_of("simulated") == {"energy": "simulated"}
