@@ -26,8 +26,9 @@ at c, which is the top, and s is the weight as a real number, S · 2^P, trained 
 The level follows the weights: the power of two nearest to 1.2 times their root mean square, which serves
 normally distributed weights best (Li et al., 2016, Ternary Weight Networks).
 
-At more bits the latents stay within what their levels can show: |S| ≤ 1, P at most three octaves above the first top;
-further out, a gradient would need many steps to show any effect, and one wild step could not be undone.
+At more bits the latents stay within what their levels can show: |S| ≤ 1, P at most three octaves above the
+first top; further out, a gradient would need many steps to show any effect, and one wild step could not be
+undone.
 """
 
 import math

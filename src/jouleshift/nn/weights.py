@@ -10,10 +10,10 @@ Rounding has derivative zero almost everywhere, so gradients pass it *straight t
 module, that is all: dL/dw = dL/dweight. PS is in `nn.shift_sign`.
 
 In default mode the latents are free and exponents count from the top of each output channel, the power of
-two nearest to its largest latent, so that the levels follow the weights. At 2 bits the largest of many weights,
-three times the usual one, would leave no level for the others: Q's top lies an octave lower, and PS, which
-has a single level, puts it at 1.2 times the root mean square. In reference mode the top is 1 and the latents are clamped in place to the grid's range in every forward pass,
-as in DeepShift.
+two nearest to its largest latent, so that the levels follow the weights. At 2 bits the largest of many
+weights, three times the usual one, would leave no level for the others: Q's top lies an octave lower, and
+PS, which has a single level, puts it at 1.2 times the root mean square. In reference mode the top is 1 and
+the latents are clamped in place to the grid's range in every forward pass, as in DeepShift.
 """
 
 from abc import ABC, abstractmethod
