@@ -43,7 +43,7 @@ def one_step(model, images, device):
     output = model(images.to(device))
     output.square().sum().backward()
     weights = [layer.quantised_weight() for layer in model if hasattr(layer, "quantised_weight")]
-    gradients = [parameter.grad for parameter in model.parameters()]
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
     return [[value.detach().cpu() for value in part] for part in ([output], weights, gradients)]
 
 

@@ -119,7 +119,10 @@ def test_default_mode_starts_at_the_levels_nearest_to_the_float_weights(kind, bi
     shift = ShiftConv2d.from_float(float_layer, ShiftConfig(kind=kind, weight_bits=bits))
     quantised = shift.quantised_weight()
     for channel, rounded in zip(float_layer.weight, quantised, strict=True):
-        top = 2.0 ** torch.log2(channel.abs().max() / 1.5).ceil().item() / (2 if bits == 2 else 1)
+        reach = channel.abs().max()
+        if bits == 2:
+            reach = reach / 2 if kind == "Q" else 1.2 * channel.square().mean().sqrt()
+        top = 2.0 ** torch.log2(reach / 1.5).ceil().item()
         lowest = 2 ** (bits - 1) - (1 if kind == "Q" else 2)
         powers = [top * 2.0**-e for e in range(lowest + 1)]
         levels = torch.tensor([*powers, *(-p for p in powers), *([0.0] if kind == "PS" else [])])

@@ -25,15 +25,14 @@ print(told, faults() - before)
 """
 
 
-def run(how, **variables):
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, how],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | variables,
-    )
-    told, faults = done.stdout.split()
+def printed(*arguments, **variables):
+    command = [sys.executable, "-c", *arguments]
+    environment = os.environ | variables
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.split()
+
+
+def run(how):
+    told, faults = printed(PROGRAM, how)
     return told == "True", int(faults)
 
 
@@ -47,4 +46,5 @@ def test_pages_are_not_fetched_anew_in_each_step():
 
 
 def test_the_users_own_setting_is_respected():
-    assert run("keep", MALLOC_TRIM_THRESHOLD_="131072")[0] is False
+    program = "from jouleshift.train.memory import keep_freed_memory; print(keep_freed_memory())"
+    assert printed(program, MALLOC_TRIM_THRESHOLD_="131072") == ["False"]

@@ -21,8 +21,14 @@ float weight: with m = |weight|, not below an 8th of the channel's top,
 
     dL/ds = g · 2^c / 2m,    dL/dp = g · sign(round(S)) · 2^c / (2m · ln 2)
 
-The latents stay within what their levels can show: |S| ≤ 1, P at most three octaves above the first top;
-further out, a gradient would need many steps to show any effect, and one wild step could not be undone.
+At 2 bits a channel has one level and zero, so that there is no shift to train and the sign is all. P stays
+at c, which is the top, and s is the weight as a real number, S · 2^P, trained like Q's: |S| ≤ 1/2 is zero.
+The level follows the weights: the power of two nearest to 1.2 times their root mean square, which serves
+normally distributed weights best (Li et al., 2016, Ternary Weight Networks).
+
+At more bits the latents stay within what their levels can show: |S| ≤ 1, P at most three octaves above the
+first top; further out, a gradient would need many steps to show any effect, and one wild step could not be
+undone.
 """
 
 import math
@@ -43,6 +49,7 @@ _CENTRE_BELOW_TOP = 2
 _HEADROOM = 3
 _SMALLEST_SCALE = 2.0**-3
 _NOTHING = 2.0**-24
+_SINGLE_LEVEL = 1.2
 _ABOVE_ANY_EXPONENT = 1024.0
 
 
@@ -85,7 +92,9 @@ class PSWeight(LatentWeight):
         one of 1 / √fan_in.
         """
         exact = weight.to(torch.float32)
-        top = po2.top_level(self.channels.largest(exact.abs()) * 2.0**-self.octaves_clipped)
+        if self._single_level:
+            return torch.zeros_like(weight), weight.clone(), torch.log2(self._single(exact))
+        top = po2.top_level(self.channels.largest(exact.abs()))
         usual = po2.top_level(torch.full_like(top, weight[0].numel() ** -0.5))
         empty = top < _NOTHING
         top = torch.where(empty, usual, top)
@@ -96,11 +105,21 @@ class PSWeight(LatentWeight):
         unit = torch.exp2(centre)
         return (shift * unit).to(weight.dtype), (sign * unit).to(weight.dtype), centre
 
+    @property
+    def _single_level(self) -> bool:
+        return self.config.mode == "default" and self.grid.lowest == 0
+
+    def _single(self, weight: Tensor) -> Tensor:
+        """The one level of each channel, float32."""
+        return po2.top_level(_SINGLE_LEVEL * self.channels.mean(weight.square()).sqrt())
+
     def forward(self) -> Tensor:
         if self.centre is None:
             with torch.no_grad():
                 self.shift.clamp_(self.grid.lowest, 0)
             return _DeepShiftPS.apply(self.shift, self.sign, self.stochastic)
+        if self._single_level:
+            return po2.quantise(self.sign, self.grid, self.top(), "value", self.stochastic)
         if self.training:
             with torch.no_grad():
                 self._bound_in_place(torch.exp2(self.centre))
@@ -149,20 +168,28 @@ class PSWeight(LatentWeight):
 
     @torch.no_grad()
     def freeze(self) -> None:
-        weight, top = self._evaluated(), self.top()
+        weight = self._evaluated()
+        if self._single_level:
+            used = self.channels.mean((weight != 0).float()).clamp_min_(_NOTHING)
+            self.sign.copy_(weight * (1 / (_SINGLE_LEVEL * used.sqrt())).clamp_min_(1.0))  # keeps the level
+        else:
+            self._copy_levels(weight)
+        for parameter in self.parameters():
+            parameter.requires_grad_(False)
+
+    def _copy_levels(self, weight: Tensor) -> None:
         exponent = weight.float().abs().log2()
         exponent = torch.where(weight == 0, torch.round(self.exponent_and_sign()[0]), exponent.round())
-        exponent += self.octaves_clipped * (weight.abs() == top)  # or the next top would lie lower
         sign = torch.sign(weight)
         if self.centre is not None:
             unit = torch.exp2(self.centre)
             exponent, sign = (exponent - self.centre) * unit, sign * unit
         self.shift.copy_(exponent)
         self.sign.copy_(sign)
-        for parameter in self.parameters():
-            parameter.requires_grad_(False)
 
     def top(self) -> Tensor:
+        if self._single_level:
+            return self._single(self.sign.detach().float())
         exponent, sign = self.exponent_and_sign()
         if self.centre is None:
             return torch.ones_like(self.channels.largest(exponent))
@@ -175,7 +202,7 @@ class PSWeight(LatentWeight):
         used = torch.where(used > _ABOVE_ANY_EXPONENT / 2, used - _ABOVE_ANY_EXPONENT, used)
         lowest, highest = self._bounds
         bounded = torch.clamp(used, centre + lowest, centre + highest).nan_to_num_(nan=0.0)
-        return bounded.sub_(self.octaves_clipped).clamp_(po2.MIN_EXPONENT, po2.MAX_EXPONENT)
+        return bounded.clamp_(po2.MIN_EXPONENT, po2.MAX_EXPONENT)
 
 
 @dataclass(frozen=True)

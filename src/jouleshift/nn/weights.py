@@ -10,13 +10,14 @@ Rounding has derivative zero almost everywhere, so gradients pass it *straight t
 module, that is all: dL/dw = dL/dweight. PS is in `nn.shift_sign`.
 
 In default mode the latents are free and exponents count from the top of each output channel, the power of
-two nearest to its largest latent (at 2 bits an octave below it, since the largest of many weights is three
-times the usual one and there are no small levels for the others), so that the levels follow the weights. In
-reference mode the top is 1 and the latents are clamped in place to the grid's range in every forward pass,
-as in DeepShift.
+two nearest to its largest latent, so that the levels follow the weights. At 2 bits the largest of many
+weights, three times the usual one, would leave no level for the others: Q's top lies an octave lower, and
+PS, which has a single level, puts it at 1.2 times the root mean square. In reference mode the top is 1 and
+the latents are clamped in place to the grid's range in every forward pass, as in DeepShift.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -38,12 +39,18 @@ class Channels:
 
     def largest(self, magnitudes: Tensor) -> Tensor:
         """The largest of each channel, of a shape that broadcasts to the weight's."""
+        return self._over_each(torch.amax, magnitudes)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean of each channel, of a shape that broadcasts to the weight's."""
+        return self._over_each(torch.mean, values)
+
+    def _over_each(self, reduced: Callable[..., Tensor], values: Tensor) -> Tensor:
         if not self.transposed:
-            return magnitudes.amax(tuple(range(1, magnitudes.dim())), keepdim=True)
-        by_group = magnitudes.unflatten(0, (self.groups, -1))
-        over = (1, *range(3, by_group.dim()))
-        largest = by_group.amax(over, keepdim=True)
-        return largest.expand(-1, by_group.shape[1], *largest.shape[2:]).flatten(0, 1)
+            return reduced(values, tuple(range(1, values.dim())), keepdim=True)
+        by_group = values.unflatten(0, (self.groups, -1))
+        found = reduced(by_group, (1, *range(3, by_group.dim())), keepdim=True)
+        return found.expand(-1, by_group.shape[1], *found.shape[2:]).flatten(0, 1)
 
 
 class LatentWeight(nn.Module, ABC):
@@ -57,11 +64,6 @@ class LatentWeight(nn.Module, ABC):
     @property
     def grid(self) -> po2.Grid:
         return po2.grid(self.config.kind, self.config.weight_bits)
-
-    @property
-    def octaves_clipped(self) -> int:
-        """How far the top lies below the power of two nearest to the channel's largest latent."""
-        return int(self.config.weight_bits == 2 and self.config.mode == "default")
 
     @abstractmethod
     def forward(self) -> Tensor:
@@ -109,6 +111,11 @@ class QWeight(LatentWeight):
         with torch.no_grad():
             self._clamp_in_place()
         return po2.quantise(self.weight, self.grid, 1.0, "log", self.stochastic)
+
+    @property
+    def octaves_clipped(self) -> int:
+        """How far the top lies below the power of two nearest to the channel's largest latent."""
+        return int(self.config.weight_bits == 2 and self.config.mode == "default")
 
     def top(self) -> Tensor:
         largest = self.channels.largest(self.weight.detach().abs())
