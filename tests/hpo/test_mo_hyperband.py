@@ -97,22 +97,21 @@ def test_promising_trials_are_finished_and_others_stay_at_the_bottom():
     assert error_at_bottom(better) < error_at_bottom([trial for trial in started if trial not in better])
 
 
-def test_the_cheapest_network_at_chance_level_is_not_finished():
-    """Few bits cost least and leave the error at 0.9: an extreme of the front, worth nothing."""
-
-    def result(trial):
-        values = outcome(trial)
-        return {**values, "error": 0.9} if trial.config["weight_bits"] <= 3 else values
-
-    scheduler = search(seed=5)
-    trials = []
-    for _ in range(60):
-        trials.append(scheduler.ask())
-        scheduler.tell(trials[-1], result(trials[-1]))
-    begun = [trial for trial in trials if trial.parent is None and trial.config["weight_bits"] <= 3]
-    finished = [trial for trial in trials[1:] if trial.budget == 9]
-    assert begun and finished
-    assert not [trial for trial in finished if trial.config["weight_bits"] <= 3]
+def test_cheap_networks_at_chance_level_are_seldom_finished():
+    """Few bits cost least and leave the error at 0.9: an extreme of the front, worth nothing. That they stay
+    so takes a few full trainings to learn; with the reference point at 0.9 itself it was never learned."""
+    finished = []
+    for seed in range(4):
+        scheduler = search(seed=seed)
+        for _ in range(60):
+            trial = scheduler.ask()
+            values = outcome(trial)
+            at_chance = trial.config["weight_bits"] <= 3
+            scheduler.tell(trial, {**values, "error": 0.9} if at_chance else values)
+            if trial.budget == 9 and trial.id > 1:
+                finished.append(at_chance)
+    assert len(finished) > 25
+    assert np.mean(finished) < 1 / 3
 
 
 def test_running_trials_are_counted():

@@ -11,6 +11,7 @@ from PIL import Image
 
 from jouleshift import api, store
 from jouleshift.errors import BadInput
+from jouleshift.journal import Asked, Finished
 from jouleshift.paper import reproduce as paper
 from jouleshift.paper.experiments import chosen
 from jouleshift.paper.studies import STUDIES
@@ -37,9 +38,9 @@ def searches(monkeypatch):
         made = hyperband_run(settings["trials"], seed=settings["seed"], path=out)
         with store.Journal(out) as journal:
             for record in map(in_table_1s_names, made.trials):
-                journal.append(store.Asked(record.trial))
+                journal.append(Asked(record.trial))
                 if record.result is not None:
-                    journal.append(store.Finished(record.trial.id, record.result, record.duration_s))
+                    journal.append(Finished(record.trial.id, record.result, record.duration_s))
         config = api.resolve(api.StudyConfig(**settings)).model_dump(mode="json")
         (out / store.CONFIG).write_text(yaml.safe_dump(config))
         (out / store.ENVIRONMENT).write_text(json.dumps({"max_depth": 20}))

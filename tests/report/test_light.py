@@ -8,6 +8,7 @@ import pytest
 from jouleshift import opened, store
 from jouleshift.analysis.digest import digest
 from jouleshift.errors import BadInput
+from jouleshift.journal import Asked, Finished
 from jouleshift.report.export import write_report
 from jouleshift.report.html import light_page
 from jouleshift.report.insight import insight
@@ -99,8 +100,8 @@ def test_a_run_directory_is_opened_and_shown(tmp_path):
     run = hyperband_run(30)
     with store.Journal(tmp_path) as journal:
         for made in run.trials:
-            journal.append(store.Asked(made.trial))
-            journal.append(store.Finished(made.trial.id, made.result, made.duration_s))
+            journal.append(Asked(made.trial))
+            journal.append(Finished(made.trial.id, made.result, made.duration_s))
     (tmp_path / store.CONFIG).write_text("max_budget: 9\n")
     (tmp_path / store.ENVIRONMENT).write_text("{}")
     opened_run = opened.open_run(tmp_path)

@@ -14,7 +14,8 @@ With the root, a trial that is nearly done goes before an equal one that has jus
 little promise is not finished for being cheap. The improvement is in closed form (`acquisition.ehvi`; others
 can be had by name), exact in the objectives that are known before training: they cost nothing, so all
 candidates are screened with their true energy. The reference point is the worst value seen in each objective,
-so a network at chance level adds nothing, however cheap it is, and is never continued for being an extreme.
+in learned ones a tenth of their range better: hardly beating chance level adds nothing, however cheap the
+network is, so that it is not continued for being an extreme.
 
 Constraints. The front and the volume are those of feasible networks. A limit on a known value is exact: a
 configuration that breaks it is never trained (the default one, which everything is compared with, excepted).
@@ -153,8 +154,7 @@ class MoHyperband(Scheduler):
         finishing = np.array([self._prospects.is_full(i) for i in running], dtype=bool)
         finishing &= np.all(expected <= self._limits, axis=1)
         front = np.vstack([self._front, expected[finishing, :m]])
-        worst = self._prospects.worst[:m]
-        reference = np.minimum(worst + 1e-9 * np.abs(worst), self._limits[:m] * (1 + 1e-9))
+        reference = np.minimum(self._prospects.reference[:m], self._limits[:m] * (1 + 1e-9))
         situation = Situation(front[pareto_mask(front)], reference, self._limits[:m], self._asked)
         improvement, beyond = self._acquisition(situation), self._limits[m:]
 

@@ -20,6 +20,8 @@ Array = NDArray[np.float64]
 
 _MAX_ROWS = 400
 """Results the processes see."""
+_CLEARLY = 0.1
+"""Share of the range of results."""
 
 
 class Prospects:
@@ -42,6 +44,7 @@ class Prospects:
         sample = encoding.sample(256, np.random.default_rng(problem.seed))
         self.worst = self.known_values(sample).max(axis=0)
         self.worst[self.learned] = -np.inf
+        self._best = np.full(len(problem.needed), np.inf)
 
     def rung(self, trial: Trial) -> int:
         return self.budgets.index(trial.budget)
@@ -67,6 +70,7 @@ class Prospects:
         values = np.array([outcome[name] for name in self.problem.needed])
         self._values[trial.id] = values
         self.worst = np.maximum(self.worst, values)
+        self._best = np.minimum(self._best, values)
         return values
 
     def learn(self, running: Sequence[int], rng: np.random.Generator) -> Array:
@@ -93,6 +97,13 @@ class Prospects:
 
     def is_full(self, trial_id: int) -> bool:
         return self._rungs[trial_id] == len(self.budgets) - 1
+
+    @property
+    def reference(self) -> Array:
+        """What has to be beaten for a volume: the worst value seen, and clearly so where values are learned."""
+        reference = self.worst + 1e-9 * np.abs(self.worst)
+        reference[self.learned] -= _CLEARLY * (self.worst - self._best)[self.learned]
+        return reference
 
     def known_values(self, vectors: Vectors) -> Array:
         """(n, q): values of configurations that are known, 0 for the others."""
