@@ -25,9 +25,7 @@ def test_columns_are_those_that_scripts_rely_on():
     text = csv_of(run_of(record(1, 0.25, 3.6e-3)))
     assert text.splitlines()[0] == (
         "trial,bracket,rung,budget,seed,status,error,accuracy,energy_j,energy_source,emissions_g,"
-        "size_bytes,latency_s,breaks,"
-        + ",".join(DEFAULT)
-        + ",train_s,energy_s,duration_s"
+        "size_bytes,latency_s,breaks," + ",".join(DEFAULT) + ",train_s,energy_s,duration_s"
     )
 
 

@@ -100,7 +100,7 @@ class Prospects:
 
     @property
     def reference(self) -> Array:
-        """What has to be beaten for a volume: the worst value seen, and clearly so where values are learned."""
+        """What has to be beaten for a volume: the worst value seen, and clearly where values are learned."""
         reference = self.worst + 1e-9 * np.abs(self.worst)
         reference[self.learned] -= _CLEARLY * (self.worst - self._best)[self.learned]
         return reference
