@@ -305,3 +305,12 @@ def test_a_layer_used_twice_is_two_nodes():
     assert [node.layer for node in program.all(p.ShiftLayer)] == ["conv", "conv"]
     first, second = program.all(p.ShiftLayer)
     np.testing.assert_array_equal(first.weights.signs, second.weights.signs)
+
+
+def test_what_a_sum_reads_fills_its_byte():
+    """Training does not round shortcuts; in the 4 bits of the layers beside them they lose accuracy."""
+    narrow = ShiftConfig(weight_bits=4, act_integer_bits=2, act_fraction_bits=2)
+    program = lower(shifted(Everything(), narrow), images(16))
+    operands = [program.values[name].fixed for node in program.all(p.Add) for name in node.sources]
+    assert len(operands) == 4
+    assert {fmt.integer_bits + fmt.fraction_bits for fmt in operands} == {8}

@@ -9,9 +9,9 @@ value is float32, and a shift layer rounds it when it reads it.
 *Format.* Backwards from the readers: shift layers state theirs; pooling, concatenation, padding and the like
 pass theirs on to what they read, or, where only sums read them, keep what they read. A value whose readers
 differ gets the format that holds all of them, and is rounded again by each. An operand of a residual sum that
-no shift layer reads is not rounded in training at all. Its format has as many bits as the sum's, and the
-number of fraction bits that loses least on the example images; without real images (a blank one), a
-bit of fraction is given up for the sign.
+no shift layer reads is not rounded in training at all. Its format has as many bits as the sum's, but at least
+a byte, since it takes up one anyway, and the number of fraction bits that loses least on the example images;
+without real images (a blank one), a bit of fraction is given up for the sign.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -30,6 +30,8 @@ _CARRIES = frozenset({"clamp", "concat", "max", "subsample", "pad", "flatten"})
 """Steps whose result is in the format they read."""
 _CONVERTS = frozenset({"add", "average", "norm"})
 """Steps that take any format and round to their own."""
+
+_BYTE = 8
 
 Losses = Callable[[Sequence[FixedPoint]], list[float]]
 """The mean squared error that each format would make of a value on the example images."""
@@ -64,7 +66,9 @@ def assign(steps: list[Step], losses: Callable[[Step], Losses]) -> Formats:
             if reader.kind not in _CONVERTS and reader not in undecided
         }
         if wanted:
-            found[step.name] = _holds_all(wanted, step)
+            joint = _holds_all(wanted, step)
+            summed = any(reader.kind in _CONVERTS for reader in readers[step.name])
+            found[step.name] = _filled(joint, losses(step)) if summed else joint
             if len(wanted) > 1:
                 notes.append(f"{step.layer}: read in {len(wanted)} formats, kept in one and rounded again")
             continue
@@ -118,11 +122,22 @@ def _holds_all(formats: set[FixedPoint], step: Step) -> FixedPoint:
     return joint
 
 
+def _filled(fmt: FixedPoint, losses: Losses) -> FixedPoint:
+    """The format of a byte that holds `fmt` and loses least; `fmt` itself where it has a byte or more."""
+    spare = _BYTE - fmt.integer_bits - fmt.fraction_bits
+    candidates = [
+        FixedPoint(fmt.integer_bits + spare - more, fmt.fraction_bits + more, fmt.signed)
+        for more in range(spare, -1, -1)
+    ]
+    return candidates[int(np.argmin(losses(candidates)))] if spare > 0 else fmt
+
+
 def _chosen(nearby: Iterable[FixedPoint], losses: Losses, signed: bool) -> FixedPoint:
     """The format of an operand that only sums read, whose formats are `nearby`."""
     widest = max(nearby, key=lambda fmt: fmt.integer_bits + fmt.fraction_bits)
-    bits = widest.integer_bits + widest.fraction_bits
-    usual = widest.fraction_bits - (signed and not widest.signed)
+    own_bits = widest.integer_bits + widest.fraction_bits
+    bits = max(own_bits, _BYTE)
+    usual = widest.fraction_bits + bits - own_bits - (signed and not widest.signed)
     fractions = [f for f in range(usual - 3, usual + 4) if 0 <= f < bits]
     candidates = [FixedPoint(bits - f, f, signed) for f in fractions]
     lost = losses(candidates)
