@@ -67,7 +67,7 @@ def assign(steps: list[Step], losses: Callable[[Step], Losses]) -> Formats:
         }
         if wanted:
             joint = _holds_all(wanted, step)
-            summed = any(reader.kind in _CONVERTS for reader in readers[step.name])
+            summed = any(reader.kind in _CONVERTS or reader in undecided for reader in readers[step.name])
             found[step.name] = _filled(joint, losses(step)) if summed else joint
             if len(wanted) > 1:
                 notes.append(f"{step.layer}: read in {len(wanted)} formats, kept in one and rounded again")
