@@ -25,9 +25,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.deploy.untrained import NETWORKS, images, shifted
 from benchmarks.measuring import RESULTS
 from jouleshift.config import ShiftConfig
-from jouleshift.conversion import convert, convertible_layers
+from jouleshift.conversion import convertible_layers
 from jouleshift.deploy.lower import lower
 from jouleshift.deploy.measured import Conditions, run_alone
 from jouleshift.deploy.storage import save_program
@@ -37,7 +38,6 @@ from jouleshift.energy.workload import trace
 from jouleshift.errors import BadInput
 from jouleshift.models.registry import create
 
-NETWORKS = ("resnet20", "mobilenetv2", "googlenet")
 SOURCES = ("modelled", "deployed", "simulated")
 WEIGHT_BITS = (2, 3, 4, 5, 6)
 ACTIVATION_BITS = (4, 6, 8, 12, 16, 32)
@@ -65,15 +65,7 @@ class Point:
         )
 
     def build(self) -> nn.Module:
-        torch.manual_seed(0)
-        model = convert(create(self.network, 10), self.config()).train()
-        with torch.no_grad():
-            model(images(16))
-        return model.eval()
-
-
-def images(n: int) -> torch.Tensor:
-    return torch.randn(n, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        return shifted(self.network, self.config())
 
 
 def points() -> Iterator[Point]:

@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.deploy.untrained import NETWORKS, images, plain, seen, shifted
 from benchmarks.measuring import RESULTS, environment
 from jouleshift.config import ShiftConfig
-from jouleshift.conversion import convert
 from jouleshift.deploy.lower import lower
 from jouleshift.deploy.measured import Conditions, Latency, observe, run_alone
 from jouleshift.deploy.program import Float32Array
@@ -32,29 +32,7 @@ from jouleshift.deploy.storage import save_program
 from jouleshift.models.registry import create
 
 FORMAT = ShiftConfig(weight_bits=4, act_integer_bits=3, act_fraction_bits=5)
-NETWORKS = ("resnet20", "mobilenetv2", "googlenet")
 Build = Callable[[], nn.Module]
-
-
-def images(n: int) -> torch.Tensor:
-    return torch.randn(n, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-
-
-def seen(model: nn.Module) -> nn.Module:
-    """In evaluation, its batch norms filled."""
-    with torch.no_grad():
-        model.train()(images(16))
-    return model.eval()
-
-
-def plain(network: str) -> nn.Module:
-    torch.manual_seed(0)
-    return seen(create(network, 10))
-
-
-def shifted(network: str) -> nn.Module:
-    torch.manual_seed(0)
-    return seen(convert(create(network, 10), FORMAT))
 
 
 def deepshift(network: str, peer: str) -> nn.Module:
@@ -112,7 +90,7 @@ def write_files(network: str, folder: Path) -> dict[str, Path]:
         per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
     )  # fmt: skip
     paths["shift"] = folder / "shift.safetensors"
-    save_program(lower(shifted(network), images(16)), paths["shift"])
+    save_program(lower(shifted(network, FORMAT), images(16)), paths["shift"])
     return paths
 
 
@@ -123,7 +101,7 @@ def variants(
         for kind in ("float32", "int8", "shift"):
             yield f"{kind}, {runtime}", partial(in_runtime, paths[kind], runtime)
     yield "float32, PyTorch eager", partial(eager_alone, partial(plain, network))
-    yield "shift, our simulation", partial(eager_alone, partial(shifted, network))
+    yield "shift, our simulation", partial(eager_alone, partial(shifted, network, FORMAT))
     if peer is not None:
         yield "shift, DeepShift's simulation", partial(eager_alone, partial(deepshift, network, peer))
 

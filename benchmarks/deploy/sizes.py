@@ -13,31 +13,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
-
+from benchmarks.deploy.untrained import NETWORKS, images, shifted
 from benchmarks.measuring import RESULTS
 from jouleshift.config import ShiftConfig
-from jouleshift.conversion import convert
 from jouleshift.deploy.c import write_c
 from jouleshift.deploy.lower import lower
 from jouleshift.deploy.onnx import write_onnx
 from jouleshift.deploy.program import IntegerProgram
 from jouleshift.deploy.storage import save_program
-from jouleshift.models.registry import create
 
-NETWORKS = ("resnet20", "mobilenetv2", "googlenet")
 BITS = (2, 3, 4, 5)
 FIELDS = ("network", "weight_bits", "form", "weights", "bytes", "share_of_float", "above_weight_bits")
 
 
 def program_of(network: str, weight_bits: int) -> IntegerProgram:
-    torch.manual_seed(0)
     config = ShiftConfig(weight_bits=weight_bits, act_integer_bits=3, act_fraction_bits=5)
-    model = convert(create(network, 10), config).train()
-    images = torch.randn(8, 3, 32, 32)
-    with torch.no_grad():
-        model(images)
-    return lower(model.eval(), images)
+    return lower(shifted(network, config), images(8))
 
 
 def sizes(program: IntegerProgram) -> Iterator[tuple[str, int]]:
