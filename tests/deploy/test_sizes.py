@@ -14,7 +14,8 @@ SLOW = [(network, bits) for network in ("mobilenetv2", "googlenet") for bits in 
 )
 def test_weights_take_their_bits_and_the_rest_is_small(network, bits):
     """Weights: weight_bits / 32 of float32, exactly. Beside them 8 bytes a channel in C, bias and multiplier,
-    and in a safetensors file one more a channel and the description of each node."""
+    in a safetensors file one more a channel and the description of each node, in an ONNX file up to 24 a
+    channel and the operators of each layer."""
     program = program_of(network, bits)
     found = dict(sizes(program))
     weights = program.n_weights * bits / 8
@@ -25,3 +26,5 @@ def test_weights_take_their_bits_and_the_rest_is_small(network, bits):
     assert found["safetensors, whole file"] <= weights + len(layers) + 9 * channels + 1000 * len(
         program.nodes
     )
+    operators = 7000 * len(layers)
+    assert found["ONNX, whole file"] <= weights + len(layers) * bits + 24 * channels + operators

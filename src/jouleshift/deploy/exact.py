@@ -24,11 +24,15 @@ BYTE_SPAN = 6
 
 @dataclass(frozen=True)
 class Part:
-    """2^exponent · (Σ integers · q + bias): a share of a shift layer's sum. Shapes as the layer's."""
+    """2^exponent · (Σ integers · q + bias): a share of a shift layer's sum. Shapes as the layer's.
+
+    The integers are the weights whose shifts lie in exponent … end − 1, less the exponent; 0 for the others.
+    """
 
     integers: p.Int64Array
     bias: p.Int64Array
     exponent: int = 0
+    end: int | None = None
 
     def reach(self, fmt: FixedPoint) -> NDArray[np.float64]:
         """The largest magnitude of a partial sum of each channel, whatever the image."""
@@ -64,7 +68,8 @@ def _split(node: p.ShiftLayer, exponent: int) -> list[Part]:
         return [whole]
     upper = node.weights.shifts >= exponent
     high = Part(np.where(upper, whole.integers, 0) >> exponent, node.bias >> exponent, exponent)
-    return [high, Part(np.where(upper, 0, whole.integers), node.bias - (high.bias << exponent))]
+    low_bias = node.bias - (high.bias << exponent)
+    return [high, Part(np.where(upper, 0, whole.integers), low_bias, end=exponent)]
 
 
 class Reach(NamedTuple):

@@ -31,9 +31,10 @@ import onnx
 import jouleshift
 from jouleshift.deploy import program as p
 from jouleshift.deploy.exact import LARGEST_WHOLE, LARGEST_WIDE, reaches
-from jouleshift.deploy.onnx_carriers import IMAGES, Carriers, Float, Limits, zero_point
-from jouleshift.deploy.onnx_graph import Graph, Name
+from jouleshift.deploy.onnx_carriers import IMAGES, Carriers, Limits, zero_point
+from jouleshift.deploy.onnx_graph import Float, Graph, Name
 from jouleshift.deploy.onnx_sums import Sums, exceed, per_channel, window
+from jouleshift.deploy.onnx_weights import Weights
 from jouleshift.deploy.storage import describe
 from jouleshift.errors import BadInput
 
@@ -227,9 +228,12 @@ class _Writer:
         name, graph = node.output.name, self._graph
         exponent = node.output.fixed.fraction_bits - source.fixed.fraction_bits
         scales = np.ldexp(node.multiplier, -exponent).astype(np.float32)
-        weight = graph.channelwise(f"{name}/weight", node.weights.integers.astype(np.int8), scales)
+        weights = Weights(graph)
+        weight = weights.in_bytes(weights.whole(name, node.weights))
+        weight = graph.channelwise(weight, scales)
         scales = np.ldexp(node.multiplier, -node.output.fixed.fraction_bits).astype(np.float32)
-        bias = graph.channelwise(f"{name}/bias", node.bias.astype(np.int32), scales)
+        bias = graph.constant(f"{name}/bias", node.bias.astype(np.int32))
+        bias = graph.channelwise(bias, scales)
         inputs = [self._carriers.scaled(source), weight, bias]
         result = self._sums.weighted(inputs, node.geometry, f"{name}/sum")
         self._carriers.keep_scaled(node.output, result, (node.lowest, node.highest))

@@ -12,12 +12,11 @@ from collections.abc import Set
 import numpy as np
 
 from jouleshift.deploy import program as p
-from jouleshift.deploy.onnx_graph import Graph, Name
+from jouleshift.deploy.onnx_graph import Float, Graph, Name
 from jouleshift.quant.fixed_point import FixedPoint
 
 IMAGES = "images"
 Limits = tuple[p.Number | None, p.Number | None]
-Float = type[np.float32] | type[np.float64]
 
 
 def zero_point(fmt: FixedPoint) -> int:

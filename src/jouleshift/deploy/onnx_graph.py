@@ -15,6 +15,7 @@ _IR_VERSION = 9
 
 Name = str
 """Of a tensor."""
+Float = type[np.float32] | type[np.float64]
 
 
 class Graph:
@@ -45,14 +46,9 @@ class Graph:
             self._nodes[output] = helper.make_node(operation, inputs, [output], output, **attributes)
         return output
 
-    def channelwise(self, name: Name, integers: NDArray[Any], scales: NDArray[np.float32]) -> Name:
-        """Constant integers (out, …) times a scale of each output channel: a float32 tensor."""
-        zeros = np.zeros(len(scales), integers.dtype)
-        inputs = [
-            self.constant(name, integers),
-            self.constant(f"{name}/scale", scales),
-            self.constant(f"{name}/zero", zeros),
-        ]
+    def channelwise(self, name: Name, scales: NDArray[np.float32]) -> Name:
+        """Integers (out, …) times a scale of each output channel: a float32 tensor."""
+        inputs = [name, self.constant(f"{name}/scale", scales)]
         return self.add("DequantizeLinear", inputs, f"{name}/dequantised", axis=0)
 
     def cast(self, source: Name, dtype: Any, output: Name) -> Name:

@@ -1,10 +1,10 @@
 """The integer program back from an ONNX file that `deploy.onnx` wrote.
 
 The file's metadata holds the program without its numbers; those are the graph's initializers. So one file
-serves runtimes that want it in different forms. Distances of weights are counted from the largest shift of
-each channel here: the same integers, though perhaps not the same codes as before.
+serves runtimes that want it in different forms.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,11 @@ from onnx import numpy_helper
 from jouleshift.deploy import program as p
 from jouleshift.deploy.onnx import PROGRAM
 from jouleshift.deploy.onnx_wide import part_name
-from jouleshift.deploy.storage import restore, weight_form
+from jouleshift.deploy.storage import restore, weights_of_codes
 from jouleshift.errors import BadInput
+from jouleshift.quant.packing import packed_size
 
-_EXPONENTS = range(63)
+_LARGEST_SPAN = 63
 
 
 def read_onnx(path: Path) -> p.IntegerProgram | None:
@@ -53,39 +54,27 @@ def _array(constant: onnx.TensorProto) -> NDArray[Any]:
 @dataclass(frozen=True)
 class _Initializers:
     arrays: Mapping[str, NDArray[Any]]
-    """Whole numbers: what `_whole_layer` named; else what `_fused_layer` did."""
-
-    def _parts(self, name: str) -> list[tuple[int, str]]:
-        named = ((exponent, part_name(name, exponent)) for exponent in _EXPONENTS)
-        return [(exponent, part) for exponent, part in named if f"{part}/weight" in self.arrays]
 
     def weights(self, node: Mapping[str, Any]) -> p.ShiftWeights:
         name = node["output"]["name"]
-        kind, bits, shape = weight_form(node)
-        split = self._parts(name) or [(0, name)]
-        integers = sum(self.arrays[f"{part}/weight"].astype(np.int64) << e for e, part in split)
-        integers = np.asarray(integers).reshape(shape)
-        signs, magnitudes = np.sign(integers), np.abs(integers)
-        shifts = np.log2(np.maximum(magnitudes, 1)).astype(np.int64)
-        if not np.array_equal(np.where(signs == 0, 0, 1 << shifts), magnitudes):
+        mantissas, exponents = np.frexp(self.arrays[f"{name}/furthest"].reshape(-1))
+        if not ((mantissas == 0.5) & (exponents >= 1) & (exponents <= _LARGEST_SPAN)).all():
             raise ValueError(f"{name} has weights that are no powers of two")
-        furthest = shifts.reshape(len(shifts), -1).max(1)
-        distances = np.where(signs == 0, 0, furthest.reshape(-1, *(1,) * (len(shape) - 1)) - shifts)
-        return p.ShiftWeights(
-            kind, bits, signs.astype(np.int8), distances.astype(np.int8), furthest.astype(np.int8)
-        )
+        codes = self.arrays[f"{name}/codes"].reshape(-1)
+        size = packed_size(math.prod(node["weights"]["shape"]), node["weights"]["weight_bits"])
+        return weights_of_codes(node, codes[:size], (exponents - 1).astype(np.int8))
 
     def array(self, node: Mapping[str, Any], field: str) -> NDArray[Any]:
         name = node["output"]["name"]
-        split = self._parts(name)
-        if field == "bias" and split and f"{name}/bias" not in self.arrays:
-            whole = sum(self.arrays[f"{part}/bias"].astype(np.int64) << e for e, part in split)
-            return np.asarray(whole).reshape(-1)
-        if field == "bias":
-            return self.arrays[f"{name}/bias"].reshape(-1)
-        if field != "multiplier":
-            return self.arrays[f"{name}/{field}"]
-        if split:
-            return self.arrays[f"{name}/multiplier"].reshape(-1)
-        fraction_bits = int(node["output"]["format"]["fraction_bits"])
-        return np.ldexp(self.arrays[f"{name}/bias/scale"], fraction_bits).astype(np.float32)
+        if field == "multiplier" and f"{name}/multiplier" not in self.arrays:
+            fraction_bits = int(node["output"]["format"]["fraction_bits"])
+            return np.ldexp(self.arrays[f"{name}/bias/scale"], fraction_bits).astype(np.float32)
+        if field == "bias" and f"{name}/bias" not in self.arrays:
+            return self._bias_in_parts(name)
+        found = self.arrays[f"{name}/{field}"]
+        return found if field == "weight" else found.reshape(-1)
+
+    def _bias_in_parts(self, name: str) -> NDArray[Any]:
+        named = {exponent: f"{part_name(name, exponent)}/bias" for exponent in range(_LARGEST_SPAN)}
+        found = {exponent: self.arrays[part] for exponent, part in named.items() if part in self.arrays}
+        return np.asarray(sum(part.astype(np.int64) << e for e, part in found.items())).reshape(-1)

@@ -12,7 +12,8 @@ from jouleshift.deploy import program as p
 from jouleshift.deploy.exact import BYTE_SPAN, LARGEST_WHOLE, Part, parts
 from jouleshift.deploy.onnx_carriers import Carriers, fits_byte
 from jouleshift.deploy.onnx_graph import Graph, Name
-from jouleshift.deploy.onnx_wide import WideSums, part_name
+from jouleshift.deploy.onnx_weights import Weights
+from jouleshift.deploy.onnx_wide import Cut, WideSums, cut, part_name
 from jouleshift.errors import BadInput
 
 
@@ -22,6 +23,7 @@ class Sums:
     def __init__(self, graph: Graph, carriers: Carriers, can_be_wide: bool) -> None:
         self._graph = graph
         self._carriers = carriers
+        self._weights = Weights(graph)
         self._can_be_wide = can_be_wide
 
     def of_layer(self, node: p.ShiftLayer, source: p.Value) -> Name:
@@ -30,8 +32,8 @@ class Sums:
         if split and self._carriers.dtype(source) == np.float32:
             return self._narrow(node, source, split)
         if self._can_be_wide:
-            integers = node.weights.integers
-            return self._wide(node.output.name, source, integers, node.bias, node.geometry)
+            weight = self._weights.whole(node.output.name, node.weights)
+            return self._wide(node, source, cut(node.weights.integers, source.fixed), weight, node.bias)
         bits, span = source.fixed.integer_bits + source.fixed.fraction_bits, node.weights.span
         what = f"{node.layer}: sums of {bits}-bit activations and weights up to 2^{span}"
         raise BadInput(f"{what} {exceed(LARGEST_WHOLE)}")
@@ -41,13 +43,14 @@ class Sums:
         name, graph, geometry = node.output.name, self._graph, node.geometry
         ones = np.ones((source.shape[0], 1, *geometry.kernel), np.int64)
         depthwise = replace(geometry, groups=source.shape[0])
+        weight = graph.constant(f"{name}/ones", ones.astype(np.float32))
         if most > LARGEST_WHOLE:
-            return self._wide(name, source, ones, np.zeros(len(ones), np.int64), depthwise)
+            node, nothing = replace(node, geometry=depthwise), np.zeros(len(ones), np.int64)
+            return self._wide(node, source, cut(ones, source.fixed), weight, nothing)
         whole, total = self._carriers.whole(source), f"{name}/sum"
         if geometry.kernel == source.shape[1:] and not any(geometry.padding):
             graph.add("ReduceSum", [whole, graph.integers(2, 3)], total)
         else:
-            weight = graph.constant(f"{name}/ones", ones.astype(np.float32))
             self.weighted([whole, weight], depthwise, total)
         if node.output.format is None:
             return total
@@ -60,15 +63,17 @@ class Sums:
         return self._graph.add("Conv", inputs, output, **window(geometry))
 
     def _wide(
-        self, name: Name, source: p.Value, integers: p.Int64Array, bias: p.Int64Array,
-        geometry: p.Geometry | None,
-    ) -> Name:  # fmt: skip
-        def weighted(images: Name, weight: Name, output: Name) -> Name:
-            return self.weighted([images, weight], geometry, output)
+        self, node: p.ShiftLayer | p.AveragePool, source: p.Value, plan: Cut, weight: Name, bias: p.Int64Array
+    ) -> Name:
+        name = node.output.name
 
-        whole = self._carriers.whole(source), self._carriers.dtype(source)
-        sums = WideSums(self._graph)
-        return sums.add(name, *whole, source.fixed, integers, per_channel(bias, geometry), weighted)
+        def summed(digit: Name, start: int, end: int | None, output: Name) -> Name:
+            group = self._weights.between(weight, start, end, f"{part_name(name, start)}/weight")
+            return self.weighted([digit, group], node.geometry, output)
+
+        whole, dtype = self._carriers.whole(source), self._carriers.dtype(source)
+        bias = per_channel(bias, node.geometry)
+        return WideSums(self._graph).add(name, whole, dtype, plan, bias, summed)
 
     def _narrow(self, node: p.ShiftLayer, source: p.Value, split: list[Part]) -> Name:
         name, graph = node.output.name, self._graph
@@ -79,12 +84,11 @@ class Sums:
 
     def _part(self, node: p.ShiftLayer, source: p.Value, part: Part, name: Name) -> Name:
         graph = self._graph
+        whole = self._weights.whole(node.output.name, node.weights)
+        weight = self._weights.between(whole, part.exponent, part.end, f"{name}/weight")
         if fits_byte(source) and np.abs(part.integers).max() <= 1 << BYTE_SPAN:
-            weight = graph.constant(f"{name}/weight", part.integers.astype(np.int8))
-            inputs = [weight, graph.scalar(1), graph.scalar(0, np.int8)]
-            weight = graph.add("DequantizeLinear", inputs, f"{name}/weight/whole")
-        else:
-            weight = graph.constant(f"{name}/weight", part.integers.astype(np.float32))
+            inputs = [self._weights.in_bytes(weight), graph.scalar(1), graph.scalar(0, np.int8)]
+            weight = graph.add("DequantizeLinear", inputs, f"{weight}/whole")
         products = self.weighted([self._carriers.whole(source), weight], node.geometry, f"{name}/products")
         bias = graph.constant(f"{name}/bias", per_channel(part.bias, node.geometry).astype(np.float32))
         total = graph.add("Add", [products, bias], name)

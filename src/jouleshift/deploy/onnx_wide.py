@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 
 from jouleshift.deploy import program as p
 from jouleshift.deploy.exact import LARGEST_WHOLE
-from jouleshift.deploy.onnx_graph import Graph, Name
+from jouleshift.deploy.onnx_graph import Float, Graph, Name
 from jouleshift.quant.fixed_point import FixedPoint
 
 _WIDEST_DIGIT = 24
-Weighted = Callable[[Name, Name, Name], Name]
-"""Writes a convolution or linear layer: images, weights, and the name of its result."""
+Summed = Callable[[Name, int, int | None, Name], Name]
+"""Writes the sum of one digit and one group of weights: the digit's tensor, the group, the result's name."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,10 @@ class Cut:
     def convolutions(self) -> int:
         return self.digits * len(self.starts)
 
-    def groups(self, integers: p.Int64Array) -> dict[int, p.Int64Array]:
-        """Weights by the exponent they are to be multiplied with."""
-        ends = [1 << start for start in self.starts[1:]] + [np.iinfo(np.int64).max]
-        magnitudes = np.abs(integers)
-        return {
-            start: np.where((magnitudes >= 1 << start) & (magnitudes < end), integers, 0) >> start
-            for start, end in zip(self.starts, ends, strict=True)
-        }
+    @property
+    def groups(self) -> list[tuple[int, int | None]]:
+        """From which shift on a group is, and up to which it is not."""
+        return list(zip(self.starts, [*self.starts[1:], None], strict=True))
 
 
 def cut(integers: p.Int64Array, fmt: FixedPoint) -> Cut:
@@ -85,26 +81,22 @@ class WideSums:
         self._graph = graph
 
     def add(
-        self, name: Name, source: Name, dtype: type[np.floating], fmt: FixedPoint, integers: p.Int64Array,
-        bias: p.Int64Array, weighted: Weighted,
-    ) -> Name:  # fmt: skip
-        """float32(bias + Σ integers · q), rounded once; `source` holds q as whole numbers of a type, `bias`
+        self, name: Name, source: Name, dtype: Float, plan: Cut, bias: p.Int64Array, summed: Summed
+    ) -> Name:
+        """float32(bias + Σ weights · q), rounded once; `source` holds q as whole numbers of a type, `bias`
         has the dimensions of the result."""
-        graph, plan = self._graph, cut(integers, fmt)
-        digits = self._digits(source, dtype, plan)
+        graph, digits = self._graph, self._digits(source, dtype, plan)
         total = graph.constant(f"{name}/bias", bias)
-        for exponent, group in plan.groups(integers).items():
-            part = part_name(name, exponent)
-            weight = graph.constant(f"{part}/weight", group.astype(np.float32))
+        for start, end in plan.groups:
             for index, digit in enumerate(digits):
-                term = f"{part}/digit {index}"
-                products = graph.cast(weighted(digit, weight, term), np.int64, f"{term}/int64")
-                unit = graph.scalar(1 << (exponent + plan.bits * index), np.int64)
+                term = f"{part_name(name, start)}/digit {index}"
+                products = graph.cast(summed(digit, start, end, term), np.int64, f"{term}/int64")
+                unit = graph.scalar(1 << (start + plan.bits * index), np.int64)
                 shifted = graph.add("Mul", [products, unit], f"{term}/shifted")
                 total = graph.add("Add", [total, shifted], f"{term}/total")
         return graph.cast(total, np.float32, f"{name}/wide sum")
 
-    def _digits(self, source: Name, dtype: type[np.floating], plan: Cut) -> list[Name]:
+    def _digits(self, source: Name, dtype: Float, plan: Cut) -> list[Name]:
         """The digits of a value, the lowest first, in float32. Layers that read the same value share them."""
         graph, rest, digits = self._graph, source, []
         base, inverse = (graph.scalar(2.0**exponent, dtype) for exponent in (plan.bits, -plan.bits))
@@ -120,5 +112,5 @@ class WideSums:
 
 
 def part_name(layer: Name, exponent: int) -> Name:
-    """What belongs to a share of a layer's sum is named after it: NAME/weight, NAME/bias."""
+    """What belongs to a share of a layer's sum is named after it."""
     return f"{layer}/part {exponent}"

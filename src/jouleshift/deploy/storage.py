@@ -130,7 +130,7 @@ def _arrays(node: p.Node) -> Arrays:
     for field in fields(node):
         value = getattr(node, field.name)
         if isinstance(value, p.ShiftWeights):
-            found |= {f"{name}.weights": _packed(value), f"{name}.furthest": value.furthest}
+            found |= {f"{name}.weights": packed_codes(value), f"{name}.furthest": value.furthest}
         elif isinstance(value, np.ndarray):
             found[f"{name}.{field.name}"] = _narrow(value)
     return found
@@ -142,11 +142,20 @@ def _narrow(values: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(values.astype(np.int32) if fits else values)
 
 
-def _packed(weights: p.ShiftWeights) -> NDArray[np.uint8]:
+def packed_codes(weights: p.ShiftWeights) -> NDArray[np.uint8]:
+    """Weights at `weight_bits` bits each, as `quant.packing` has them."""
     levels = grid(weights.kind, weights.weight_bits)  # type: ignore[arg-type]
     signs, distances = torch.from_numpy(weights.signs), torch.from_numpy(weights.distances)
     codes = packing.encode(signs, distances, levels)
     return np.frombuffer(packing.pack(codes, weights.weight_bits), np.uint8)
+
+
+def weights_of_codes(node: Mapping[str, Any], packed: NDArray[Any], furthest: p.Int8Array) -> p.ShiftWeights:
+    """The inverse, for a shift layer given as JSON. ValueError where something is wrong."""
+    kind, bits, shape = _weight_form(node)
+    codes = packing.unpack(_array(packed, np.uint8).tobytes(), bits, shape)
+    signs, distances = packing.decode(codes, grid(kind, bits))
+    return p.ShiftWeights(kind, bits, signs.numpy(), distances.numpy(), furthest)
 
 
 def _typed(kind: Any, value: Any) -> Any:
@@ -166,7 +175,7 @@ def _node(plain: Mapping[str, Any], source: Source) -> p.Node:
     return kind(**content)
 
 
-def weight_form(plain: Mapping[str, Any]) -> tuple[Any, int, p.Shape]:
+def _weight_form(plain: Mapping[str, Any]) -> tuple[Any, int, p.Shape]:
     """Kind, bits and shape of a layer's weights, from its JSON. ValueError where they are wrong."""
     about = plain["weights"]
     kind, bits, shape = about["kind"], _typed(int, about["weight_bits"]), _typed(p.Shape, about["shape"])
@@ -185,11 +194,8 @@ class _Tensors:
         return self.arrays[f"{node['output']['name']}.{field}"]
 
     def weights(self, node: Mapping[str, Any]) -> p.ShiftWeights:
-        kind, bits, shape = weight_form(node)
-        packed = _array(self.array(node, "weights"), np.uint8)
-        signs, distances = packing.decode(packing.unpack(packed.tobytes(), bits, shape), grid(kind, bits))
         furthest = _array(self.array(node, "furthest"), np.int8)
-        return p.ShiftWeights(kind, bits, signs.numpy(), distances.numpy(), furthest)
+        return weights_of_codes(node, self.array(node, "weights"), furthest)
 
 
 def _array(stored: NDArray[Any], wanted: type[Any]) -> NDArray[Any]:
