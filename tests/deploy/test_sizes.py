@@ -26,5 +26,5 @@ def test_weights_take_their_bits_and_the_rest_is_small(network, bits):
     assert found["safetensors, whole file"] <= weights + len(layers) + 9 * channels + 1000 * len(
         program.nodes
     )
-    operators = 7000 * len(layers)
+    operators = 9000 * len(layers)
     assert found["ONNX, whole file"] <= weights + len(layers) * bits + 24 * channels + operators
