@@ -9,7 +9,7 @@ before it trains one.
 The size of the weights is likewise known: converted layers are packed at their bits.
 
 Of the hyperparameters of Table 1 only shift depth, shift type, weight bits and the sum of the activation's
-bits count here; each combination is priced once, in a few milliseconds.
+bits count here, and each combination is priced once.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import Any, Literal
 
-from jouleshift.energy.hardware import model_energy
+from jouleshift.energy.hardware import LayerCost, layer_cost, with_memory
 from jouleshift.energy.profile import Profile
 from jouleshift.energy.work import LayerWork, Source, Workload, nominal_span, resolve
 from jouleshift.records import Value
@@ -48,7 +48,8 @@ class ForeknownEnergy:
     """Joules of one inference by configuration: `energy(config)`.
 
     `workload` is of the float network; `depths` maps the name of a layer to the smallest shift depth that
-    converts it.
+    converts it. What is computed is kept at each step: formats by depth and activation bits, the cost of a
+    layer by its own format, so that the next combination finds most of its parts done.
     """
 
     def __init__(self, workload: Workload, depths: Mapping[str, int], profile: Profile) -> None:
@@ -56,6 +57,8 @@ class ForeknownEnergy:
         self._depths = depths
         self._profile = profile
         self._joules = lru_cache(maxsize=None)(self._price)
+        self._formatted = lru_cache(maxsize=None)(self._with_formats)
+        self._costs: dict[tuple[object, ...], LayerCost] = {}
 
     def __call__(self, config: Mapping[str, Value]) -> float:
         bits = int(config["activation_integer_bits"]) + int(config["activation_fraction_bits"])
@@ -63,20 +66,31 @@ class ForeknownEnergy:
         return self._joules(int(config["shift_depth"]), kind, int(config["weight_bits"]), bits)
 
     def _price(self, depth: int, kind: Literal["Q", "PS"], weight_bits: int, activation_bits: int) -> float:
-        span = nominal_span(kind, weight_bits)
+        formatted, span = self._formatted(depth, activation_bits), nominal_span(kind, weight_bits)
+        costs = [self._cost(index, layer, weight_bits, span) for index, layer in enumerate(formatted.layers)]
+        uncounted = bool(formatted.uncounted)
+        return with_memory(costs, self._profile, formatted.live_bits, uncounted).energy_j
+
+    def _with_formats(self, depth: int, activation_bits: int) -> Workload:
+        """The network converted to a depth; the bits of its weights, which decide no format, left open."""
         layers = [
-            replace(
-                layer,
-                arithmetic="shift",
-                activation_bits=activation_bits,
-                weight_bits=weight_bits,
-                exponent_span=span,
-            )
+            replace(layer, arithmetic="shift", activation_bits=activation_bits)
             if self._depths.get(layer.name, depth + 1) <= depth
             else layer
             for layer in self._workload.layers
         ]
-        return model_energy(replace(self._workload, layers=resolve(layers)), self._profile).energy_j
+        return replace(self._workload, layers=resolve(layers))
+
+    def _cost(self, index: int, layer: LayerWork, weight_bits: int, span: int) -> LayerCost:
+        bits = (weight_bits, span) if layer.is_shift else None
+        formats = (layer.arithmetic, layer.activation_bits, layer.stored_bits, layer.stored_float)
+        key = (index, bits, formats, layer.read_bits)
+        found = self._costs.get(key)
+        if found is None:
+            if layer.is_shift:
+                layer = replace(layer, weight_bits=weight_bits, exponent_span=span)
+            found = self._costs[key] = layer_cost(layer, self._profile)
+        return found
 
 
 class ForeknownSize:

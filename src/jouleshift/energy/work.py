@@ -24,6 +24,7 @@ reads it. Activation functions and norms work on the stream into the next reader
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 Kind = Literal["conv", "linear", "matmul", "norm", "activation", "pool", "add", "scale"]
@@ -156,7 +157,7 @@ class Workload:
         """Size of the weights as stored, in bytes: shift layers packed at weight_bits, the rest float32."""
         return -(-self.held_bits // 8)
 
-    @property
+    @cached_property
     def live_bits(self) -> int:
         """The most bits of activations held at a time."""
         return max((layer.live_bits for layer in self.layers), default=0)

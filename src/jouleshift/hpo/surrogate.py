@@ -73,11 +73,15 @@ class GaussianProcess:
         self._centre = float(targets.mean())
         self._scale = float(targets.std()) or 1.0
         n = len(targets)
-        if n > _GROWTH * self._fitted_rows:
+        if self.is_due(n):
             chosen = rng.permutation(n)[:_FIT_ROWS]
             self._optimise(rows.take(chosen), (targets[chosen] - self._centre) / self._scale)
             self._fitted_rows = n
         self.condition(rows, targets)
+
+    def is_due(self, n: int) -> bool:
+        """Whether `fit` would fit the parameters to so many targets."""
+        return n > _GROWTH * self._fitted_rows
 
     def condition(self, rows: Rows, targets: Array) -> None:
         """Take the targets as data and leave the parameters."""
