@@ -13,13 +13,13 @@ bits count here, and each combination is priced once.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from jouleshift.energy.hardware import LayerCost, layer_cost, with_memory
 from jouleshift.energy.profile import Profile
-from jouleshift.energy.work import LayerWork, Source, Workload, nominal_span, resolve
+from jouleshift.energy.work import Arithmetic, LayerWork, Source, Workload, nominal_span, resolve
 from jouleshift.records import Value
 
 
@@ -44,12 +44,23 @@ def restore(description: Mapping[str, Any]) -> Workload:
     return Workload(layers, tuple(description["uncounted"]))
 
 
+class _Formats(NamedTuple):
+    """A layer by the formats in which it computes, reads and is stored."""
+
+    index: int
+    arithmetic: Arithmetic
+    activation_bits: int
+    stored_bits: int
+    stored_float: bool
+    read_bits: int
+
+
 class ForeknownEnergy:
     """Joules of one inference by configuration: `energy(config)`.
 
     `workload` is of the float network; `depths` maps the name of a layer to the smallest shift depth that
     converts it. What is computed is kept at each step: formats by depth and activation bits, the cost of a
-    layer by its own format, so that the next combination finds most of its parts done.
+    layer by its own formats, so that the next combination finds most of its parts done.
     """
 
     def __init__(self, workload: Workload, depths: Mapping[str, int], profile: Profile) -> None:
@@ -57,8 +68,8 @@ class ForeknownEnergy:
         self._depths = depths
         self._profile = profile
         self._joules = lru_cache(maxsize=None)(self._price)
-        self._formatted = lru_cache(maxsize=None)(self._with_formats)
-        self._costs: dict[tuple[object, ...], LayerCost] = {}
+        self._formats = lru_cache(maxsize=None)(self._formatted)
+        self._cost = lru_cache(maxsize=None)(self._layer_cost)
 
     def __call__(self, config: Mapping[str, Value]) -> float:
         bits = int(config["activation_integer_bits"]) + int(config["activation_fraction_bits"])
@@ -66,31 +77,33 @@ class ForeknownEnergy:
         return self._joules(int(config["shift_depth"]), kind, int(config["weight_bits"]), bits)
 
     def _price(self, depth: int, kind: Literal["Q", "PS"], weight_bits: int, activation_bits: int) -> float:
-        formatted, span = self._formatted(depth, activation_bits), nominal_span(kind, weight_bits)
-        costs = [self._cost(index, layer, weight_bits, span) for index, layer in enumerate(formatted.layers)]
-        uncounted = bool(formatted.uncounted)
-        return with_memory(costs, self._profile, formatted.live_bits, uncounted).energy_j
+        layers, live_bits = self._formats(depth, activation_bits)
+        weight = (weight_bits, nominal_span(kind, weight_bits))
+        costs = [self._cost(layer, weight if layer.arithmetic == "shift" else None) for layer in layers]
+        return with_memory(costs, self._profile, live_bits, bool(self._workload.uncounted)).energy_j
 
-    def _with_formats(self, depth: int, activation_bits: int) -> Workload:
-        """The network converted to a depth; the bits of its weights, which decide no format, left open."""
+    def _formatted(self, depth: int, activation_bits: int) -> tuple[list[_Formats], int]:
+        """The network converted to a depth, and the activation memory it needs; weights decide neither."""
         layers = [
-            replace(layer, arithmetic="shift", activation_bits=activation_bits)
+            layer.changed(arithmetic="shift", activation_bits=activation_bits)
             if self._depths.get(layer.name, depth + 1) <= depth
             else layer
             for layer in self._workload.layers
         ]
-        return replace(self._workload, layers=resolve(layers))
+        resolved = Workload(resolve(layers))
+        formats = [
+            _Formats(index, *(getattr(layer, name) for name in _Formats._fields[1:]))
+            for index, layer in enumerate(resolved.layers)
+        ]
+        return formats, resolved.live_bits
 
-    def _cost(self, index: int, layer: LayerWork, weight_bits: int, span: int) -> LayerCost:
-        bits = (weight_bits, span) if layer.is_shift else None
-        formats = (layer.arithmetic, layer.activation_bits, layer.stored_bits, layer.stored_float)
-        key = (index, bits, formats, layer.read_bits)
-        found = self._costs.get(key)
-        if found is None:
-            if layer.is_shift:
-                layer = replace(layer, weight_bits=weight_bits, exponent_span=span)
-            found = self._costs[key] = layer_cost(layer, self._profile)
-        return found
+    def _layer_cost(self, formats: _Formats, weight: tuple[int, int] | None) -> LayerCost:
+        """Of a layer in its formats; weight bits and span of exponents where it is converted."""
+        index, *values = formats
+        layer = self._workload.layers[index].changed(**dict(zip(_Formats._fields[1:], values, strict=True)))
+        if weight is not None:
+            layer = layer.changed(weight_bits=weight[0], exponent_span=weight[1])
+        return layer_cost(layer, self._profile)
 
 
 class ForeknownSize:
