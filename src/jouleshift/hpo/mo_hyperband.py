@@ -45,7 +45,7 @@ from jouleshift.records import Outcome, Trial
 
 Array = NDArray[np.float64]
 
-_RANDOM, _MUTATED = 500, 700
+_RANDOM, _MUTATED = 250, 350
 """Candidates screened for a proposal."""
 _MAX_PAUSED, _KEPT_PAUSED = 300, 200
 """Paused trials: where there are more, those furthest behind the front of their rung are given up."""
