@@ -17,7 +17,7 @@ are fitted anew when the data has grown by a sixth.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,8 +171,8 @@ class GaussianProcess:
         return float(loss), -0.5 * np.array(gradient) + off / self._prior_sd
 
 
-def _apart(one: Array, two: Array) -> tuple[Array, tuple[Any, Any]]:
+def _apart(one: Array, two: Array) -> tuple[Array, tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Distances of the few different rungs, and where they stand in the matrix of all distances."""
     rows, row = np.unique(one, return_inverse=True)
     columns, column = np.unique(two, return_inverse=True)
-    return np.abs(rows[:, None] - columns), np.ix_(row, column)
+    return np.abs(rows[:, None] - columns), (row[:, None], column[None, :])
