@@ -47,7 +47,7 @@ def restore(description: Mapping[str, Any]) -> Workload:
 class _Formats(NamedTuple):
     """A layer by the formats in which it computes, reads and is stored."""
 
-    index: int
+    place: int
     arithmetic: Arithmetic
     activation_bits: int
     stored_bits: int
@@ -99,8 +99,8 @@ class ForeknownEnergy:
 
     def _layer_cost(self, formats: _Formats, weight: tuple[int, int] | None) -> LayerCost:
         """Of a layer in its formats; weight bits and span of exponents where it is converted."""
-        index, *values = formats
-        layer = self._workload.layers[index].changed(**dict(zip(_Formats._fields[1:], values, strict=True)))
+        place, *values = formats
+        layer = self._workload.layers[place].changed(**dict(zip(_Formats._fields[1:], values, strict=True)))
         if weight is not None:
             layer = layer.changed(weight_bits=weight[0], exponent_span=weight[1])
         return layer_cost(layer, self._profile)
