@@ -127,8 +127,8 @@ def run(sources: list[str]) -> None:
     todo = list(points())
     rows = read()
     done = {(row["network"], row["source"], row["varied"], row["value"], row["pass"]) for row in rows}
-    for source in sources:
-        for number, order in enumerate((todo, todo[::-1]) if source != "modelled" else (todo,)):
+    for number, order in enumerate((todo, todo[::-1])):
+        for source in sources if number == 0 else [each for each in sources if each != "modelled"]:
             for point in order:
                 key = (point.network, source, point.varied, str(point.value), str(number))
                 if key not in done:
