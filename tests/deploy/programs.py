@@ -14,6 +14,7 @@ from jouleshift.quant.fixed_point import FixedPoint
 
 U8, S8 = FixedPoint(3, 5, signed=False), FixedPoint(3, 5)
 U4, S6, S12, S16 = FixedPoint(1, 3, False), FixedPoint(2, 4), FixedPoint(4, 8), FixedPoint(5, 11)
+S32, U32, S44 = FixedPoint(3, 29), FixedPoint(4, 28, False), FixedPoint(4, 40)
 
 
 class Builder:
@@ -201,6 +202,25 @@ def _joined() -> Builder:
     return made
 
 
+def _wide(fmt: FixedPoint, other: FixedPoint) -> Builder:
+    """Everything that a wide network has, with steps that differ where sums meet, and a narrow end."""
+    made = Builder((4, 9, 8), 10)
+    made.layer(made.quantise(fmt), fmt, 6, SAME, clamp=(0, None), span=14)
+    made.layer("v1", other, 6, depthwise(6))
+    made.add(("v2", "v1"), fmt, clamp=(0, None))
+    made.max_pool("v3", p.Geometry((3, 3), padding=(1, 1, 1, 1)))
+    made.concat("v3", "v4")
+    made.layer("v5", other, 4, ODD, span=9, kind="Q")
+    made.pad(made.subsample("v6", (1, 2)), ((0, 2), (0, 1), (1, 0)))
+    made.average("v8", p.Geometry((2, 2), (1, 1), (1, 0, 0, 1)), fmt)
+    made.requantise("v9", other)
+    made.clamp("v10", -2, 1)
+    made.average("v11", p.Geometry((4, 5)), other)
+    made.layer(made.flatten("v12"), S12, 10)
+    made.layer("v14", fmt, 7, span=2)
+    return made
+
+
 def _moved(fmt: FixedPoint) -> Builder:
     """Subsampling and padding with zeros, as in a residual shortcut without weights."""
     made = Builder((3, 7, 8), 5)
@@ -273,6 +293,15 @@ PROGRAMS = {
     "layer 12 bits": lambda: _plain(S12, S12, span=3, geometry=p.Geometry((1, 1))),
     "layer 16 bits": lambda: _plain(S16, S16, span=6, geometry=p.Geometry((1, 1))),
     "layer 16 bits, wide sums": lambda: _plain(S16, S12, span=14),
+    "layer 16 bits, wide sums, odd window": lambda: _plain(S16, S12, span=14, geometry=ODD),
+    "layer 32 bits": lambda: _plain(S32, S32),
+    "layer 32 bits, unsigned": lambda: _plain(U32, U8, span=9, geometry=ODD),
+    "layer 32 bits, span 24": lambda: _plain(S32, S32, span=24),
+    "layer 32 bits, float result": lambda: _plain(S32, None),
+    "layer 44 bits": lambda: _plain(S44, S44),
+    "wide, 32 bits": lambda: _wide(S32, FixedPoint(5, 23)),
+    "wide, 36 bits": lambda: _wide(FixedPoint(4, 32), FixedPoint(5, 29)),
+    "wide, unsigned and narrow": lambda: _wide(U32, S12),
     "chain relu": lambda: _chain((0, None), U8),
     "chain relu6": lambda: _chain((0, 6), U8),
     "chain linear": lambda: _chain((None, None), S8),
@@ -284,16 +313,24 @@ PROGRAMS = {
     "moved u8": lambda: _moved(U8),
     "moved s8": lambda: _moved(S8),
     "moved s12": lambda: _moved(S12),
+    "moved s44": lambda: _moved(S44),
     "means s8 s8": lambda: _means(S8, S8),
     "means u8 u4": lambda: _means(U8, U4),
     "means s12 s16": lambda: _means(S12, S16),
+    "means s32 s16": lambda: _means(S32, S16),
     "converted coarser": lambda: _converted(S8, S6),
     "converted finer": lambda: _converted(S6, FixedPoint(2, 6)),
     "converted unsigned": lambda: _converted(S12, U8),
+    "converted s44 s12": lambda: _converted(S44, S12),
+    "converted s12 s32": lambda: _converted(S12, FixedPoint(6, 26)),
     "clamped s8": lambda: _clamped(S8),
     "clamped s12": lambda: _clamped(S12),
+    "clamped s32": lambda: _clamped(S32),
     "sum s8 u8": lambda: _sum(S8, U8, S8),
     "sum other steps": lambda: _sum(FixedPoint(1, 7), FixedPoint(5, 3), S6),
     "sum s12 u8": lambda: _sum(S12, U8, S12),
+    "sum s32 u8": lambda: _sum(S32, U8, S12),
+    "sum s32 s32": lambda: _sum(S32, FixedPoint(5, 27), S32),
+    "sum far steps": lambda: _sum(FixedPoint(2, 14), FixedPoint(13, 3), S12),
 } | {f"random {seed}": partial(_random, seed) for seed in range(12)}
 """By name: a function that makes a fresh builder, for its program and its images."""

@@ -1,22 +1,23 @@
-"""What float32 computes exactly: whole numbers up to 2^24, and so every sum that never leaves that range.
+"""What floats compute exactly: whole numbers up to 2^24 in float32, up to 2^53 in float64.
 
 Runtimes that have no wide integers carry the program's integers as whole numbers in float32. Sums that may
 exceed 2^24 are split at a shift t, Σ = 2^t · Σ_high + Σ_low: if both halves are exact, the one float32
-addition rounds exactly as float32(Σ) does. Where that does not hold either, the layer is refused.
+addition rounds exactly as float32(Σ) does. Where that does not hold either, `onnx_wide` takes over.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jouleshift.deploy import program as p
 from jouleshift.deploy.bounds import partial_sums
-from jouleshift.errors import BadInput
 from jouleshift.quant.fixed_point import FixedPoint
 
 LARGEST_WHOLE = 1 << 24
+LARGEST_WIDE = 1 << 53
 BYTE_SPAN = 6
 """Weights up to 2^6 fit int8; 2^7 does not."""
 
@@ -40,16 +41,12 @@ class Part:
 
 def parts(node: p.ShiftLayer, fmt: FixedPoint, in_bytes: bool = False) -> list[Part]:
     """The layer's sum in one part or two, each exact in float32; weights of at most ±64 if `in_bytes` and
-    possible. `BadInput` where two parts are not enough."""
+    possible. None at all where two parts are not enough."""
     for exponent in _exponents(node.weights.span, in_bytes):
         split = _split(node, exponent)
         if all(part.fits(fmt) for part in split):
             return split
-    bits = fmt.integer_bits + fmt.fraction_bits
-    raise BadInput(
-        f"{node.layer}: sums of {bits}-bit activations and weights up to 2^{node.weights.span} exceed what "
-        "ONNX runtimes compute exactly (2^24); use fewer activation or weight bits, or export C (int64)"
-    )
+    return []
 
 
 def _exponents(span: int, in_bytes: bool) -> list[int]:
@@ -70,39 +67,46 @@ def _split(node: p.ShiftLayer, exponent: int) -> list[Part]:
     return [high, Part(np.where(upper, 0, whole.integers), node.bias - (high.bias << exponent))]
 
 
-def refuse_inexact(program: p.IntegerProgram) -> None:
-    """`BadInput` for the first node that may make or need a whole number beyond 2^24."""
-    reach: dict[str, float] = {program.input.name: 0.0}
+class Reach(NamedTuple):
+    """The largest magnitude of an integer value, and of what is summed up inside the node that makes it
+    (not of the sums of shift layers, which are split); 0 for floats."""
+
+    value: float = 0.0
+    within: float = 0.0
+
+    @property
+    def most(self) -> float:
+        return max(self)
+
+
+def reaches(program: p.IntegerProgram) -> dict[str, Reach]:
+    """Of every value of a program, by name."""
+    found = {program.input.name: Reach()}
     for node in program.nodes:
-        value = node.output
-        reach[value.name] = 0.0 if value.format is None else _reach(node, reach, program)
-        if max(reach[value.name], _within(node, reach, program)) > LARGEST_WHOLE:
-            bits = value.fixed.integer_bits + value.fixed.fraction_bits
-            raise BadInput(
-                f"{value.name}: integers of {bits} bits exceed what ONNX runtimes compute exactly (2^24); "
-                "use fewer activation bits, or export C (int64)"
-            )
+        integer = node.output.format is not None
+        found[node.output.name] = (
+            Reach(_held(node, found, program), _within(node, found, program)) if integer else Reach()
+        )
+    return found
 
 
-def _reach(node: p.Node, reach: Mapping[str, float], program: p.IntegerProgram) -> float:
+def _held(node: p.Node, reach: Mapping[str, Reach], program: p.IntegerProgram) -> float:
     """The largest magnitude of an integer result."""
     held = float(max(map(abs, p.limits(node.output.fixed))))
     if isinstance(node, p.ShiftLayer):
         sums = Part(node.weights.integers, node.bias).reach(program.values[node.source].fixed)
         return min(held, float(np.ceil((sums * node.multiplier).max())))
     if isinstance(node, p.Clamp | p.Concat | p.MaxPool | p.Subsample | p.Pad | p.Flatten):
-        return max(reach[name] for name in node.sources)
+        return max(reach[name].value for name in node.sources)
     return held
 
 
-def _within(node: p.Node, reach: Mapping[str, float], program: p.IntegerProgram) -> float:
+def _within(node: p.Node, reach: Mapping[str, Reach], program: p.IntegerProgram) -> float:
     """The largest magnitude inside a node that has sums of its own."""
-    if node.output.format is None:
-        return 0.0
     if isinstance(node, p.AveragePool):
-        return reach[node.source] * node.geometry.kernel[0] * node.geometry.kernel[1]
+        return reach[node.source].value * node.geometry.kernel[0] * node.geometry.kernel[1]
     if isinstance(node, p.Add):
         fractions = [program.values[name].fixed.fraction_bits for name in node.sources]
         aligned = zip(node.sources, fractions, strict=True)
-        return sum(reach[name] * 2.0 ** (max(fractions) - fraction) for name, fraction in aligned)
+        return sum(reach[name].value * 2.0 ** (max(fractions) - fraction) for name, fraction in aligned)
     return 0.0

@@ -17,6 +17,8 @@ numbers; a Clip at the bounds of the sum, which never acts, keeps the multiplica
 QuantizeLinear keeps it out of the quantiser's own arithmetic. All of it still becomes one int8 convolution.
 
 Whole numbers also carry what bytes cannot, on either runtime, as far as float32 is exact (`deploy.exact`).
+ONNX Runtime goes on beyond that, slowly: values travel in float64 and sums are put together (`onnx_wide`).
+OpenVINO cannot: it has no wider numbers, and puts float32 and int32 in their place.
 """
 
 from functools import singledispatchmethod
@@ -25,13 +27,13 @@ from typing import Any, Literal
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 import jouleshift
 from jouleshift.deploy import program as p
-from jouleshift.deploy.exact import BYTE_SPAN, Part, parts, refuse_inexact
-from jouleshift.deploy.onnx_carriers import IMAGES, Carriers, Limits, fits_byte, zero_point
+from jouleshift.deploy.exact import LARGEST_WHOLE, LARGEST_WIDE, reaches
+from jouleshift.deploy.onnx_carriers import IMAGES, Carriers, Float, Limits, zero_point
 from jouleshift.deploy.onnx_graph import Graph, Name
+from jouleshift.deploy.onnx_sums import Sums, exceed, per_channel, window
 from jouleshift.deploy.storage import describe
 from jouleshift.errors import BadInput
 
@@ -44,7 +46,7 @@ def to_onnx(program: p.IntegerProgram, runtime: Runtime = "onnxruntime") -> onnx
 
     Raises `BadInput` with layer, reason and remedy where the runtime could not be exact.
     """
-    return _Writer(program, as_bytes=runtime == "onnxruntime").model()
+    return _Writer(program, runtime).model()
 
 
 def write_onnx(program: p.IntegerProgram, path: Path, runtime: Runtime = "onnxruntime") -> None:
@@ -57,32 +59,50 @@ def write_onnx(program: p.IntegerProgram, path: Path, runtime: Runtime = "onnxru
 
 
 class _Writer:
-    """Writes one program, node by node, for a runtime that wants bytes or whole numbers."""
+    """Writes one program, node by node, for ONNX Runtime, which wants bytes and can be wide, or OpenVINO,
+    which wants whole numbers and cannot."""
 
-    def __init__(self, program: p.IntegerProgram, as_bytes: bool) -> None:
-        refuse_inexact(program)
+    def __init__(self, program: p.IntegerProgram, runtime: Runtime) -> None:
+        can_be_wide = runtime == "onnxruntime"
         self._program = program
+        self._reaches = reaches(program)
+        self._refuse_inexact(LARGEST_WIDE if can_be_wide else LARGEST_WHOLE)
+        wide = {name for name, reach in self._reaches.items() if reach.value > LARGEST_WHOLE}
         self._graph = Graph()
-        self._carriers = Carriers(self._graph, program, as_bytes)
+        self._carriers = Carriers(self._graph, program, runtime == "onnxruntime", wide)
+        self._sums = Sums(self._graph, self._carriers, can_be_wide)
+
+    def _refuse_inexact(self, most: int) -> None:
+        """`BadInput` for the first node that may make or need a larger whole number."""
+        for node in self._program.nodes:
+            if self._reaches[node.output.name].most > most:
+                fmt = node.output.fixed
+                bits = fmt.integer_bits + fmt.fraction_bits
+                raise BadInput(f"{node.output.name}: integers of {bits} bits {exceed(most)}")
 
     def model(self) -> onnx.ModelProto:
         program, graph = self._program, self._graph
         for node in program.nodes:
             self._write(node)
         step = 1.0 if program.output.format is None else program.output.format.step
-        graph.add("Mul", [self._carriers.whole(program.output), graph.scalar(step)], LOGITS)
+        whole = self._carriers.whole(program.output)
+        if self._carriers.dtype(program.output) == np.float64:
+            whole = graph.cast(whole, np.float32, f"{program.output_name}/narrow")
+        graph.add("Mul", [whole, graph.scalar(step)], LOGITS)
         metadata = {"jouleshift": jouleshift.__version__, PROGRAM: describe(program)}
         return graph.model((IMAGES, program.input.shape), (LOGITS, program.output.shape), metadata)
 
     def _values(self, node: p.Node) -> list[p.Value]:
         return [self._program.values[name] for name in node.sources]
 
-    def _multiplied(self, value: p.Value, source: Name, factor: Name, limits: Limits) -> None:
-        """Make a value of source · factor, rounded if it is an integer, and clamped."""
+    def _multiplied(
+        self, value: p.Value, source: Name, factor: Name, limits: Limits, dtype: Float = np.float32
+    ) -> None:
+        """Make a value of source · factor, of that type, rounded if it is an integer, and clamped."""
         result = self._graph.add("Mul", [source, factor], f"{value.name}/multiplied")
         if value.format is not None:
             result = self._graph.add("Round", [result], f"{value.name}/rounded")
-        self._carriers.keep(value, result, limits)
+        self._carriers.keep(value, result, limits, dtype)
 
     @singledispatchmethod
     def _write(self, node: p.Node) -> None:
@@ -101,9 +121,9 @@ class _Writer:
     @_write.register
     def _(self, node: p.Requantise) -> None:
         (source,) = self._values(node)
-        fmt = node.output.fixed
-        factor = self._graph.scalar(source.fixed.step / fmt.step)
-        self._multiplied(node.output, self._carriers.whole(source), factor, p.limits(fmt))
+        fmt, dtype = node.output.fixed, self._carriers.dtype(source)
+        factor = self._graph.scalar(source.fixed.step / fmt.step, dtype)
+        self._multiplied(node.output, self._carriers.whole(source), factor, p.limits(fmt), dtype)
 
     @_write.register
     def _(self, node: p.Clamp) -> None:
@@ -112,7 +132,8 @@ class _Writer:
         if self._carriers.is_byte(node.output):
             self._carriers.clip_byte(node.output, self._carriers.name(source), limits)
         else:
-            self._carriers.keep(node.output, self._carriers.whole(source), limits)
+            dtype = self._carriers.dtype(source)
+            self._carriers.keep(node.output, self._carriers.whole(source), limits, dtype)
 
     @_write.register
     def _(self, node: p.Add) -> None:
@@ -122,17 +143,22 @@ class _Writer:
             self._graph.add("Add", [self._carriers.scaled(each) for each in sources], total)
             self._carriers.keep_scaled(value, total, limits)
             return
-        self._graph.add("Add", [self._aligned(each, value) for each in sources], total)
+        dtype = self._dtype_within(node)
+        self._graph.add("Add", [self._aligned(each, value, dtype) for each in sources], total)
         if value.format is not None:
             total = self._graph.add("Round", [total], f"{value.name}/rounded")
-        self._carriers.keep(value, total, limits)
+        self._carriers.keep(value, total, limits, dtype)
 
-    def _aligned(self, value: p.Value, unit: p.Value) -> Name:
+    def _dtype_within(self, node: p.Node) -> Float:
+        """What holds the sums in a node, and what it makes of them."""
+        return np.float64 if self._reaches[node.output.name].most > LARGEST_WHOLE else np.float32
+
+    def _aligned(self, value: p.Value, unit: p.Value, dtype: Float) -> Name:
         """A value in units of another; exact, since both are powers of two."""
-        whole = self._carriers.whole(value)
+        whole = self._carriers.whole(value, dtype)
         if unit.format is None or value.fixed.step == unit.fixed.step:
             return whole
-        factor = self._graph.scalar(value.fixed.step / unit.fixed.step)
+        factor = self._graph.scalar(value.fixed.step / unit.fixed.step, dtype)
         return self._graph.add("Mul", [whole, factor], f"{unit.name}/from/{value.name}")
 
     @_write.register
@@ -141,9 +167,9 @@ class _Writer:
 
     @_write.register
     def _(self, node: p.MaxPool) -> None:
-        window = _window(node.geometry)
-        del window["group"]
-        self._pass_on("MaxPool", node, **window)
+        attributes = window(node.geometry)
+        del attributes["group"]
+        self._pass_on("MaxPool", node, **attributes)
 
     @_write.register
     def _(self, node: p.Subsample) -> None:
@@ -155,10 +181,10 @@ class _Writer:
     @_write.register
     def _(self, node: p.Pad) -> None:
         before, after = zip(*node.amounts, strict=True)
-        is_byte = self._carriers.is_byte(node.output)
-        zero = (
-            self._graph.scalar(zero_point(node.output.fixed), np.uint8) if is_byte else self._graph.scalar(0)
-        )
+        if self._carriers.is_byte(node.output):
+            zero = self._graph.scalar(zero_point(node.output.fixed), np.uint8)
+        else:
+            zero = self._graph.scalar(0, self._carriers.dtype(node.output))
         self._pass_on("Pad", node, self._graph.integers(0, *before, 0, *after), zero)
 
     @_write.register
@@ -167,27 +193,15 @@ class _Writer:
 
     def _pass_on(self, operation: str, node: p.Node, *constants: Name, **attributes: Any) -> None:
         """An operation that copies numbers."""
-        sources = [self._carriers.name(value) for value in self._values(node)]
+        sources = [self._carriers.copied(value, node.output) for value in self._values(node)]
         self._graph.add(operation, [*sources, *constants], self._carriers.name(node.output), **attributes)
 
     @_write.register
     def _(self, node: p.AveragePool) -> None:
         (source,) = self._values(node)
-        whole, total = self._carriers.whole(source), f"{node.output.name}/sum"
-        if node.geometry.kernel == source.shape[1:] and not any(node.geometry.padding):
-            self._graph.add("ReduceSum", [whole, self._graph.integers(2, 3)], total)
-        else:
-            ones = np.ones((source.shape[0], 1, *node.geometry.kernel), np.float32)
-            weight = self._graph.constant(f"{node.output.name}/ones", ones)
-            window = _window(node.geometry) | {"group": source.shape[0]}
-            self._graph.add("Conv", [whole, weight], total, **window)
-        limits: Limits = (None, None)
-        factor = self._graph.scalar(node.multiplier)
-        if node.output.format is not None:
-            most = max(map(abs, p.limits(source.fixed))) * int(np.prod(node.geometry.kernel))
-            total = self._graph.clip(total, -most, most, f"{node.output.name}/bounded")
-            limits = p.limits(node.output.format)
-        self._multiplied(node.output, total, factor, limits)
+        limits = (None, None) if node.output.format is None else p.limits(node.output.format)
+        total = self._sums.of_windows(node, source, self._reaches[node.output.name].within)
+        self._multiplied(node.output, total, self._graph.scalar(node.multiplier), limits)
 
     @_write.register
     def _(self, node: p.FloatLayer) -> None:
@@ -196,14 +210,8 @@ class _Writer:
         weight = self._graph.constant(f"{name}/weight", node.weight)
         bias = self._graph.constant(f"{name}/bias", node.bias)
         inputs = [self._carriers.name(source), weight, bias]
-        result = self._weighted(inputs, node.geometry, f"{name}/sum")
+        result = self._sums.weighted(inputs, node.geometry, f"{name}/sum")
         self._carriers.keep(node.output, result, (node.lowest, node.highest))
-
-    def _weighted(self, inputs: list[Name], geometry: p.Geometry | None, output: Name) -> Name:
-        """A convolution or a linear layer of tensors (images, weights[, bias])."""
-        if geometry is None:
-            return self._graph.add("Gemm", inputs, output, transB=1)
-        return self._graph.add("Conv", inputs, output, **_window(geometry))
 
     @_write.register
     def _(self, node: p.ShiftLayer) -> None:
@@ -223,51 +231,12 @@ class _Writer:
         scales = np.ldexp(node.multiplier, -node.output.fixed.fraction_bits).astype(np.float32)
         bias = graph.channelwise(f"{name}/bias", node.bias.astype(np.int32), scales)
         inputs = [self._carriers.scaled(source), weight, bias]
-        result = self._weighted(inputs, node.geometry, f"{name}/sum")
+        result = self._sums.weighted(inputs, node.geometry, f"{name}/sum")
         self._carriers.keep_scaled(node.output, result, (node.lowest, node.highest))
 
     def _whole_layer(self, node: p.ShiftLayer, source: p.Value) -> None:
         """The sum as a whole number, then one multiplication and one rounding."""
-        name, graph = node.output.name, self._graph
-        split = parts(node, source.fixed, in_bytes=fits_byte(source) and not self._carriers.as_bytes)
-        terms = [self._part(node, source, part, part_name(name, part.exponent)) for part in split]
-        total = terms[0] if len(terms) == 1 else graph.add("Add", terms, f"{name}/total")
-        lowest = max(node.smallest, 0) if node.lowest == 0 else node.smallest
-        total = graph.clip(total, lowest, node.largest, f"{name}/bounded")
-        factor = graph.constant(f"{name}/multiplier", _per_channel(node.multiplier, node.geometry))
+        multiplier = per_channel(node.multiplier, node.geometry)
+        factor = self._graph.constant(f"{node.output.name}/multiplier", multiplier)
+        total = self._sums.of_layer(node, source)
         self._multiplied(node.output, total, factor, (node.lowest, node.highest))
-
-    def _part(self, node: p.ShiftLayer, source: p.Value, part: Part, name: Name) -> Name:
-        graph = self._graph
-        if fits_byte(source) and np.abs(part.integers).max() <= 1 << BYTE_SPAN:
-            weight = graph.constant(f"{name}/weight", part.integers.astype(np.int8))
-            inputs = [weight, graph.scalar(1), graph.scalar(0, np.int8)]
-            weight = graph.add("DequantizeLinear", inputs, f"{name}/weight/whole")
-        else:
-            weight = graph.constant(f"{name}/weight", part.integers.astype(np.float32))
-        products = self._weighted([self._carriers.whole(source), weight], node.geometry, f"{name}/products")
-        bias = graph.constant(f"{name}/bias", _per_channel(part.bias, node.geometry))
-        total = graph.add("Add", [products, bias], name)
-        if part.exponent == 0:
-            return total
-        return graph.add("Mul", [total, graph.scalar(2.0**part.exponent)], f"{name}/shifted")
-
-
-def part_name(layer: Name, exponent: int) -> Name:
-    """What belongs to a share of a layer's sum is named after it: NAME/weight, NAME/bias."""
-    return f"{layer}/part {exponent}"
-
-
-def _window(geometry: p.Geometry) -> dict[str, Any]:
-    return {
-        "kernel_shape": geometry.kernel,
-        "strides": geometry.stride,
-        "pads": geometry.padding,
-        "dilations": geometry.dilation,
-        "group": geometry.groups,
-    }
-
-
-def _per_channel(values: NDArray[Any], geometry: p.Geometry | None) -> p.Float32Array:
-    shape = (1, -1) if geometry is None else (1, -1, 1, 1)
-    return values.astype(np.float32).reshape(shape)

@@ -1,11 +1,13 @@
 """Which tensors of an ONNX graph carry a value of the program, and how it gets there.
 
-An integer is carried as a *byte*, a uint8 tensor, or as a *whole number* in float32. Formats of up to 8 bits
-fit a byte. Where `as_bytes` is set they travel as bytes from operation to operation; else they pass through
-one where they arise, which tells the runtime that they fit, and travel as whole numbers. Signed bytes have
-zero point 128: x86 multiplies unsigned by signed bytes. It is even, so that rounding half to even is the same
-with and without it.
+An integer is carried as a *byte*, a uint8 tensor, or as a *whole number* in float32, or in float64 where it
+may exceed 2^24. Formats of up to 8 bits fit a byte. Where `as_bytes` is set they travel as bytes from
+operation to operation; else they pass through one where they arise, which tells the runtime that they fit,
+and travel as whole numbers. Signed bytes have zero point 128: x86 multiplies unsigned by signed bytes. It is
+even, so that rounding half to even is the same with and without it.
 """
+
+from collections.abc import Set
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from jouleshift.quant.fixed_point import FixedPoint
 
 IMAGES = "images"
 Limits = tuple[p.Number | None, p.Number | None]
+Float = type[np.float32] | type[np.float64]
 
 
 def zero_point(fmt: FixedPoint) -> int:
@@ -29,14 +32,19 @@ def fits_byte(value: p.Value) -> bool:
 class Carriers:
     """Reads and makes the values of a program in a graph."""
 
-    def __init__(self, graph: Graph, program: p.IntegerProgram, as_bytes: bool) -> None:
+    def __init__(self, graph: Graph, program: p.IntegerProgram, as_bytes: bool, wide: Set[str]) -> None:
         self._graph = graph
         self._input = program.input
+        self._wide = wide
         self.as_bytes = as_bytes
 
     def is_byte(self, value: p.Value) -> bool:
         """Whether a value travels as bytes."""
         return self.as_bytes and fits_byte(value)
+
+    def dtype(self, value: p.Value) -> Float:
+        """The type of a value's whole numbers."""
+        return np.float64 if value.name in self._wide else np.float32
 
     def name(self, value: p.Value) -> Name:
         """The tensor that operations which leave numbers as they are read and write."""
@@ -44,19 +52,31 @@ class Carriers:
             return IMAGES
         return f"{value.name}/{'byte' if self.is_byte(value) else 'number'}"
 
-    def whole(self, value: p.Value) -> Name:
-        """A value as whole numbers in float32; a float32 value as it is."""
-        if not self.is_byte(value):
-            return self.name(value)
-        return self._dequantised(value, self.name(value), 1, f"{value.name}/whole")
+    def copied(self, value: p.Value, target: p.Value) -> Name:
+        """The tensor from which an operation that leaves numbers as they are makes a target."""
+        return self.name(value) if self.is_byte(value) else self.whole(value, self.dtype(target))
+
+    def whole(self, value: p.Value, dtype: Float = np.float32) -> Name:
+        """A value as whole numbers in that type or, where that is wider, its own; a float32 one as it is."""
+        if self.is_byte(value):
+            whole = self._dequantised(value, self.name(value), 1, f"{value.name}/whole")
+        else:
+            whole = self.name(value)
+        if np.result_type(dtype, self.dtype(value)) == self.dtype(value):
+            return whole
+        return self._graph.cast(whole, dtype, f"{value.name}/wide")
 
     def scaled(self, value: p.Value) -> Name:
         """What bytes stand for: q · 2^−f in float32."""
         return self._dequantised(value, self.name(value), value.fixed.step, f"{value.name}/scaled")
 
-    def keep(self, value: p.Value, whole: Name, limits: Limits) -> None:
-        """Make a value of whole numbers (or floats) that are still to be clamped."""
-        clipped = self._graph.clip(whole, *_acting(value, limits), f"{value.name}/clipped")
+    def keep(self, value: p.Value, whole: Name, limits: Limits, dtype: Float = np.float32) -> None:
+        """Make a value of whole numbers (or floats) of that type that are still to be clamped."""
+        if dtype == np.float32 and self.dtype(value) == np.float64:
+            whole, dtype = self._graph.cast(whole, np.float64, f"{value.name}/widened"), np.float64
+        clipped = self._graph.clip(whole, *_acting(value, limits), f"{value.name}/clipped", dtype)
+        if dtype == np.float64 and self.dtype(value) == np.float32:
+            clipped = self._graph.cast(clipped, np.float32, f"{value.name}/narrowed")
         if not fits_byte(value):
             self._graph.add("Identity", [clipped], self.name(value))
         elif self.as_bytes:

@@ -55,13 +55,19 @@ class Graph:
         ]
         return self.add("DequantizeLinear", inputs, f"{name}/dequantised", axis=0)
 
-    def clip(self, source: Name, lowest: float | None, highest: float | None, output: Name) -> Name:
-        """A float32 tensor within limits; the source itself where there are none."""
+    def cast(self, source: Name, dtype: Any, output: Name) -> Name:
+        """A tensor in another type."""
+        return self.add("Cast", [source], output, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+    def clip(
+        self, source: Name, lowest: float | None, highest: float | None, output: Name, dtype: Any = np.float32
+    ) -> Name:
+        """A tensor of that type within limits; the source itself where there are none."""
         if lowest is None and highest is None:
             return source
         if lowest == 0 and highest is None:
             return self.add("Relu", [source], output)
-        bounds = ["" if bound is None else self.scalar(bound) for bound in (lowest, highest)]
+        bounds = ["" if bound is None else self.scalar(bound, dtype) for bound in (lowest, highest)]
         return self.add("Clip", [source, *bounds], output)
 
     def model(

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from jouleshift.deploy import program as p
-from jouleshift.deploy.onnx import PROGRAM, part_name
+from jouleshift.deploy.onnx import PROGRAM
+from jouleshift.deploy.onnx_wide import part_name
 from jouleshift.deploy.storage import restore, weight_form
 from jouleshift.errors import BadInput
 
@@ -77,9 +78,11 @@ class _Initializers:
     def array(self, node: Mapping[str, Any], field: str) -> NDArray[Any]:
         name = node["output"]["name"]
         split = self._parts(name)
-        if field == "bias" and split:
+        if field == "bias" and split and f"{name}/bias" not in self.arrays:
             whole = sum(self.arrays[f"{part}/bias"].astype(np.int64) << e for e, part in split)
             return np.asarray(whole).reshape(-1)
+        if field == "bias":
+            return self.arrays[f"{name}/bias"].reshape(-1)
         if field != "multiplier":
             return self.arrays[f"{name}/{field}"]
         if split:
