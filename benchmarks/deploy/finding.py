@@ -41,6 +41,8 @@ from jouleshift.models.registry import create
 SOURCES = ("modelled", "deployed", "simulated")
 WEIGHT_BITS = (2, 3, 4, 5, 6)
 ACTIVATION_BITS = (4, 6, 8, 12, 16, 32)
+WIDEST_FAST = 8
+"""Activation bits; programs of wider ones run ten to a hundred times slower, so few images are enough."""
 POWER_W = 15.0
 RESULT = RESULTS / "finding.csv"
 PICTURE = Path(__file__).parents[2] / "docs" / "finding.png"
@@ -115,7 +117,8 @@ MEASURES = {"modelled": modelled, "deployed": deployed, "simulated": in_simulati
 
 
 def measured(source: str, point: Point) -> tuple[float, str, str]:
-    batch = 16 if point.network == "googlenet" else 64
+    wide = point.varied == "activation_bits" and point.value > WIDEST_FAST
+    batch = 4 if wide else 16 if point.network == "googlenet" else 64
     if source != "simulated":
         return MEASURES[source](point, batch)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
