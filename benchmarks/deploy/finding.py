@@ -117,10 +117,10 @@ MEASURES = {"modelled": modelled, "deployed": deployed, "simulated": in_simulati
 
 
 def measured(source: str, point: Point) -> tuple[float, str, str]:
-    wide = point.varied == "activation_bits" and point.value > WIDEST_FAST
-    batch = 4 if wide else 16 if point.network == "googlenet" else 64
+    batch = 16 if point.network == "googlenet" else 64
     if source != "simulated":
-        return MEASURES[source](point, batch)
+        wide = point.varied == "activation_bits" and point.value > WIDEST_FAST
+        return MEASURES[source](point, 4 if wide else batch)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(in_simulation, point, batch).result()
 
