@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -134,6 +135,18 @@ class TestBadInput:
         message = self.refused(tmp_path, "search", "digits", *FIVE, "--region", "Frankreich", "--out", "run")
         assert "Frankreich" in message
 
+    @pytest.mark.parametrize(
+        ("flags", "message"),
+        [
+            (("--pue", "0.9"), "0.9"),
+            (("--intensity", "lots"), "intensity 'lots': give g CO₂eq/kWh"),
+            (("--intensity", "grid.csv"), "cannot read"),
+        ],
+    )
+    def test_a_wrong_place_is_refused_before_anything_runs(self, tmp_path, flags, message):
+        assert message in self.refused(tmp_path, "search", "digits", *FIVE, *flags, "--out", "run")
+        assert message in self.refused(tmp_path, "measure", "tiny", *flags)
+
     def test_simulated_energy_without_a_country(self, tmp_path):
         message = self.refused(tmp_path, "search", "digits", "--energy", "simulated")
         assert "needs a country" in message
@@ -233,6 +246,48 @@ class TestSearch:
         assert done.returncode == 0, done.stderr
         row = next(csv.DictReader(io.StringIO((run / "elsewhere" / "trials.csv").read_text())))
         assert float(row["emissions_g"]) == pytest.approx(float(row["energy_j"]) / 3600, rel=1e-9)
+
+    def test_pue_and_an_own_intensity_are_recorded_beside_the_figure(self, finished):
+        run, _ = finished
+        flags = ("--intensity", "35", "--pue", "1.2", "--out", run / "own")
+        done = jouleshift("report", run, *flags, cwd=run.parent)
+        assert done.returncode == 0, done.stderr
+        row = next(csv.DictReader(io.StringIO((run / "own" / "trials.csv").read_text())))
+        assert (float(row["g_per_kwh"]), float(row["pue"])) == (35.0, 1.2)
+        assert float(row["emissions_g"]) == pytest.approx(float(row["energy_j"]) / 3.6e6 * 35 * 1.2, rel=1e-9)
+        told = "35 g CO₂eq/kWh (unnamed place; given by the user) × PUE 1.2"
+        assert told in (run / "own" / "report.html").read_text()
+        done = jouleshift("report", run, "--pue", "0.5", cwd=run.parent)
+        assert done.returncode == 2 and "pue 0.5" in done.stderr
+
+    def test_a_file_through_time_gives_its_mean_and_the_greenest_start(self, finished):
+        run, _ = finished
+        hours = "time,g_per_kwh\n2026-05-01T00:00Z,300\n2026-05-01T06:00Z,100\n2026-05-01T12:00Z,200\n"
+        (run.parent / "grid.csv").write_text(hours)
+        done = jouleshift("report", run, "--intensity", "grid.csv", "--out", run / "hours", cwd=run.parent)
+        assert done.returncode == 0, done.stderr
+        assert "emits least when it starts at 2026-05-01 06:00+00:00" in done.stdout
+        row = next(csv.DictReader(io.StringIO((run / "hours" / "trials.csv").read_text())))
+        assert float(row["g_per_kwh"]) == pytest.approx(200)
+
+    def test_the_place_of_a_search_is_in_its_settings_and_may_change(self, finished, tmp_path):
+        run, _ = finished
+        shutil.copytree(run, tmp_path / "run")
+        place = ("--region", "FRA", "--intensity", "35", "--pue", "1.5")
+        done = jouleshift("search", "digits", *FIVE, *place, "--out", "run", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        config = store.read_run(tmp_path / "run").config
+        assert (config["region"], config["intensity"], config["pue"]) == ("FRA", 35.0, 1.5)
+        for again in ((), ("--intensity", "70")):
+            done = jouleshift("report", "run", *again, cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+            row = next(csv.DictReader(io.StringIO((tmp_path / "run" / "trials.csv").read_text())))
+            assert (row["region"], float(row["pue"])) == ("FRA", 1.5)
+            assert float(row["g_per_kwh"]) == (70.0 if again else 35.0)
+        done = jouleshift("compare", "run", run, "--pue", "1.1", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        row = next(csv.DictReader(io.StringIO((tmp_path / f"run-vs-{run.name}" / "compare.csv").read_text())))
+        assert (float(row["g_per_kwh"]), float(row["pue"])) == (35.0, 1.1)
 
     def test_a_run_is_written_for_other_tools_and_an_unknown_one_is_refused(self, finished):
         run, _ = finished

@@ -186,11 +186,16 @@ def command(*arguments: object) -> None:
 
 def test_the_commands(run, onnx_file, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    command("export", run, "--pick", "1", "--format", "onnx", "--out", tmp_path / "shipped")
+    place = ("--region", "FRA", "--intensity", 35, "--pue", 1.2)
+    command("export", run, "--pick", "1", "--format", "onnx", "--out", tmp_path / "shipped", *place)
     shown = capsys.readouterr().out
     assert "accuracy" in shown and str(tmp_path / "shipped" / "network.onnx") in shown
-    command("measure", onnx_file, "--runtime", "torch", "--batch", 4, "--windows", 2, "--threads", 1)
+    told = "35 g CO₂eq/kWh (FRA; given by the user) × PUE 1.2"
+    card = (tmp_path / "shipped" / "network.md").read_text(encoding="utf-8")
+    assert f"Emissions at {told}." in card and f"source: {told}" in card
+    command("measure", onnx_file, "--runtime", "torch", "--batch", 4, "--windows", 2, "--threads", 1, *place)
     shown = capsys.readouterr().out
+    assert told in shown
     assert "bit match: 4 of 4 images" in shown and "estimated: time × 50 W assumed" in shown
     command("convert", "resnet20", "--depth", 2, "--weight-bits", 3)
     shown = capsys.readouterr().out

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from jouleshift.config import StudyConfig
+from jouleshift.data.batches import evaluation_batches
 from jouleshift.errors import BadInput
 from jouleshift.evaluate import Evaluator, resolve_device
 from jouleshift.foreknowledge import known_objectives, refuse_unknowable
@@ -122,6 +123,35 @@ def test_simulated_energy_is_stamped_as_such(tmp_path):
     reading = evaluator(trial(evaluator, 1, 1)).energy
     assert reading.source == "simulated"
     assert reading.energy_j > 0
+
+
+def test_the_tracker_holds_a_whole_pass_of_validation_its_batches_too(evaluator, monkeypatch):
+    """As in the paper's code: each tracked pass draws its batches anew, and answers every image."""
+    drawn, answered, seen_before = [], [], []
+
+    def batches(split):
+        assert split is evaluator.data.val
+        for images, labels in evaluation_batches(split):
+            drawn.append(len(images))
+            yield images, labels
+
+    def tracker(fn, n_items, region):
+        seen_before.append(len(drawn))
+        for _ in range(3):
+            fn()
+        return n_items, region
+
+    monkeypatch.setattr("jouleshift.evaluate.evaluation_batches", batches)
+    monkeypatch.setattr("jouleshift.energy.codecarbon.simulated", tracker)
+    study = STUDY.model_copy(update={"energy": "simulated", "region": "FRA"})
+    monkeypatch.setattr(evaluator, "study", study)
+    model = evaluator.build(0)
+    model.register_forward_hook(lambda module, inputs, logits: answered.append(len(logits)))
+    judged = evaluator.judge(model, 0.5)
+    assert judged.energy == (100, "FRA")
+    assert seen_before == [0]
+    assert sum(drawn) == sum(answered) == 3 * 100
+    assert not model.training
 
 
 def test_a_device_that_is_not_there_is_named():

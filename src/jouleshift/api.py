@@ -72,7 +72,7 @@ def search(
     if fresh:
         store.set_aside(study.out)
     ended_early = _run(study, study.out, watcher or Silent())
-    page = report([study.out], region=study.region, also=["smac3"])
+    page = report([study.out], also=["smac3"])
     return SearchResult(store.read_run(study.out), page, ended_early)
 
 
@@ -81,9 +81,9 @@ def resolve(config: StudyConfig) -> StudyConfig:
 
     Raises `BadInput` for what would otherwise be noticed only when the search has ended: an unknown region.
     """
-    from jouleshift.energy.carbon import intensity
+    from jouleshift.energy.carbon import place
 
-    intensity(config.region)
+    place(config.model_dump())
     decided: dict[str, Any] = {}
     name = config.data
     if config.data not in BUILT_IN_DATA:
@@ -91,6 +91,8 @@ def resolve(config: StudyConfig) -> StudyConfig:
         decided["data"], name = str(path.resolve()), path.resolve().stem
     if config.prior is not None and config.prior != PAPER:
         decided["prior"] = str(Path(config.prior).expanduser().resolve())
+    if isinstance(config.intensity, str):
+        decided["intensity"] = str(Path(config.intensity).expanduser().resolve())
     decided["out"] = (
         Path("runs", f"{name}-{config.model.replace(':', '.')}") if config.out is None else config.out
     )
@@ -121,22 +123,25 @@ def report(
     runs: list[Path],
     *,
     region: str | None = None,
+    intensity: float | str | None = None,
+    pue: float | None = None,
     out: Path | None = None,
     also: Sequence[str] = (),
     light: bool = False,
 ) -> Path:
-    """Write the report of one or several runs; emissions for `region`, by default the first run's.
+    """Write the report of one or several runs; emissions for `region`, `intensity` (g CO₂eq/kWh, or a CSV of
+    them) and `pue`, by default the first run's.
 
     With `light` the page has no script and few kilobytes. `also` names formats of other tools (see
     `report.interop`) to write into each run directory.
     """
-    from jouleshift.energy.carbon import intensity
+    from jouleshift.energy.carbon import place
     from jouleshift.report.export import write_report
     from jouleshift.report.interop import write_as
     from jouleshift.space import build_space
 
     read = [store.read_run(path) for path in runs]
-    where = intensity(region or read[0].config.get("region", "world"))
+    where = place(read[0].config, region=region, intensity=intensity, pue=pue)
     for run in read:
         for form in also:
             space = build_space(run.env["max_depth"], run.config.get("space", {}))
@@ -147,7 +152,7 @@ def report(
 def _run(study: StudyConfig, out: Path, watcher: Watcher) -> str | None:
     """Run or continue the study; the reason where it ends before it has all its trials."""
     from jouleshift.cost import counted
-    from jouleshift.energy.carbon import intensity
+    from jouleshift.energy.carbon import place
     from jouleshift.hpo import make_scheduler
     from jouleshift.hpo.executors import make_workers
     from jouleshift.hpo.stopping import rules_of
@@ -179,7 +184,7 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> str | None:
             keeper = _CheckpointKeeper(out / store.CHECKPOINTS, study)
             for record in journal.records:
                 keeper(record)
-            live = LiveReport(intensity(study.region))
+            live = LiveReport(place(study.model_dump()))
 
             def tidy(record: TrialRecord) -> None:
                 keeper(record)

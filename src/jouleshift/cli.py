@@ -102,7 +102,7 @@ def status(run: Path, *, watch: bool = False) -> None:
 
         watch_run(run, Console())
     read = store.read_run(run)
-    show_run(read, read.config.get("region", "world"), Console())
+    show_run(read, Console())
 
 
 @app.command
@@ -134,7 +134,7 @@ def _search(
     console = Console()
     with SearchDisplay(console) as display, tracked(track, display) as watcher:
         result = run_search(data, config=config, fresh=fresh, watcher=watcher, **settings)
-    show_run(result.run, result.run.config["region"], console)
+    show_run(result.run, console)
     if result.ended_early is not None:
         console.print(f"The search ended early: {result.ended_early}.", soft_wrap=True, highlight=False)
     console.print(f"report: {result.report}", markup=False, highlight=False, soft_wrap=True)

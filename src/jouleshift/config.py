@@ -81,7 +81,8 @@ class TrainConfig(_Config):
 
 RESUMABLE = frozenset(
     [
-        *("trials", "workers", "threads", "out", "region", "trial_timeout_s", "trial_memory_mb"),
+        *("trials", "workers", "threads", "out", "region", "intensity", "pue"),
+        *("trial_timeout_s", "trial_memory_mb"),
         *("stop_epochs", "stop_time_s", "stop_energy_j", "stop_stagnation"),
     ]
 )
@@ -160,8 +161,15 @@ class StudyConfig(_Config):
         Field(description='limits on what may be on the front, e.g. "error <= 0.1", "size <= 64 kB"'),
     ] = ()
     region: Annotated[
-        str, Field(description="where the energy is drawn, for emissions: ISO code or 'world'")
+        str, Field(description="where energy is drawn, for emissions: DEU, US-CA, CA-QC, SE1, 'world', 120g")
     ] = "world"
+    intensity: Annotated[
+        float | str | None,
+        Field(union_mode="left_to_right", description="own g CO₂eq/kWh, or a CSV of time, g_per_kwh"),
+    ] = None
+    pue: Annotated[
+        float, Field(ge=1, description="what a data centre draws for each joule of its computers")
+    ] = 1.0
     scheduler: Annotated[str, Field(description="proposes configurations and budgets")] = "mo-hyperband"
     acquisition: Annotated[
         str, Field(description="what mo-hyperband takes a candidate's worth for: ehvi or parego")

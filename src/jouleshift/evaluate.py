@@ -247,15 +247,10 @@ class Evaluator:
     def _simulated(self, model: nn.Module) -> EnergyReading:
         from jouleshift.energy.codecarbon import simulated
 
-        batches = [images for images, _ in evaluation_batches(self.data.val)]
-        model.eval()
+        def validation() -> None:
+            validate(model, evaluation_batches(self.data.val))
 
-        def infer() -> None:
-            with torch.inference_mode():
-                for images in batches:
-                    model(images)
-
-        return simulated(infer, n_items=len(self.data.val), region=self.study.region)
+        return simulated(validation, n_items=len(self.data.val), region=self.study.region)
 
     def _checkpoint(self, trial_id: int | None) -> Path | None:
         return None if trial_id is None else self.checkpoints / f"{trial_id}.pt"

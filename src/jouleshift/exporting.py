@@ -15,10 +15,10 @@ from jouleshift.config import StudyConfig
 from jouleshift.deploy.artefact import FORMS, export, form_of
 from jouleshift.deploy.card import Card, write_card
 from jouleshift.deploy.deployed import Deployed, calibration_images
-from jouleshift.energy.carbon import intensity
+from jouleshift.energy.carbon import place
 from jouleshift.errors import BadInput
 from jouleshift.evaluate import Evaluator
-from jouleshift.records import Evaluation, Failure, Run, TrialRecord
+from jouleshift.records import CarbonIntensity, Evaluation, Failure, Run, TrialRecord
 
 FOLDER = "export"
 
@@ -44,12 +44,16 @@ def export_run(
     form: str | None = None,
     out: Path | None = None,
     region: str | None = None,
+    intensity: float | str | None = None,
+    pue: float | None = None,
 ) -> Exported:
     """Export the trial that `wish` names (see `analysis.pick`) to `out`, whose suffix says the form.
 
-    Without `out` the files go into the run's folder `export`. Raises `BadInput`.
+    Without `out` the files go into the run's folder `export`. The card's emissions are for `region`,
+    `intensity` and `pue`, by default the run's. Raises `BadInput`.
     """
     read = store.read_run(run)
+    where = place(read.config, region=region, intensity=intensity, pue=pue)
     record = pick(read, wish)
     path = _target(run, record, form, out)
     evaluator = Evaluator(StudyConfig(**read.config), run / store.CHECKPOINTS)
@@ -61,7 +65,7 @@ def export_run(
     files = export(program, path, calibration_images(evaluator.data))
     assert isinstance(record.result, Evaluation)
     accuracy = 1.0 - deployed.error(evaluator.data.val)
-    card = _card(read, record, evaluator, accuracy, region)
+    card = _card(read, record, evaluator, accuracy, where)
     card_path = path.with_suffix(".md")
     write_card(card, program, files, card_path)
     stored, floats = program.weight_bytes, 4 * program.n_weights
@@ -83,7 +87,9 @@ def _target(run: Path, record: TrialRecord, form: str | None, out: Path | None) 
     return folder / f"network{suffix}"
 
 
-def _card(run: Run, record: TrialRecord, evaluator: Evaluator, accuracy: float, region: str | None) -> Card:
+def _card(
+    run: Run, record: TrialRecord, evaluator: Evaluator, accuracy: float, where: CarbonIntensity
+) -> Card:
     assert isinstance(record.result, Evaluation)
     study, data = evaluator.study, evaluator.data
     images = f"{len(data.val)} validation images"
@@ -102,7 +108,7 @@ def _card(run: Run, record: TrialRecord, evaluator: Evaluator, accuracy: float, 
             f"{images}, in training's simulation": record.result.accuracy,
         },
         energy=(record.result.energy,),
-        intensity=intensity(region or study.region),
+        intensity=where,
         configuration={**record.trial.config, "epochs": record.trial.budget, "seed": record.trial.seed},
         versions=versions,
         search_j=cost and cost.energy_j,

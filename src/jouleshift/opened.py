@@ -36,9 +36,9 @@ class SearchResult:
 
     @property
     def _where(self) -> CarbonIntensity:
-        from jouleshift.energy.carbon import intensity
+        from jouleshift.energy.carbon import place
 
-        return intensity(self.run.config.get("region", "world"))
+        return place(self.run.config)
 
     def __repr__(self) -> str:
         from jouleshift.report.notebook import run_text

@@ -139,10 +139,23 @@ class CarbonIntensity:
     region: str
     year: int | None
     origin: str
+    pue: float = 1.0
+    """Power usage effectiveness: what the data centre draws for each joule of its computers."""
 
     def emissions_g(self, energy_j: float) -> float:
-        """Grams of CO₂ equivalent of an energy in joules (1 kWh = 3.6e6 J)."""
-        return energy_j / 3.6e6 * self.grams_per_kwh
+        """Grams of CO₂ equivalent of an energy in joules that computers use (1 kWh = 3.6e6 J)."""
+        return energy_j / 3.6e6 * self.grams_per_kwh * self.pue
+
+    @property
+    def in_words(self) -> str:
+        """The figure, its place, year and source, and the PUE where there is one.
+
+        >>> CarbonIntensity(381.0, "DEU", 2024, "Ember", pue=1.2).in_words
+        '381 g CO₂eq/kWh (DEU, 2024; Ember) × PUE 1.2'
+        """
+        place = ", ".join([self.region, *([str(self.year)] if self.year else [])])
+        pue = "" if self.pue == 1 else f" × PUE {self.pue:g}"
+        return f"{self.grams_per_kwh:.4g} g CO₂eq/kWh ({place}; {self.origin}){pue}"
 
 
 @dataclass(frozen=True)

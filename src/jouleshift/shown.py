@@ -59,5 +59,5 @@ def measured_table(measured: Sequence[Measured], intensity: CarbonIntensity) -> 
             quantity(energy_j, "J"), quantity(grams, "g"), known,
         )  # fmt: skip
     checks = [row.check for row in measured if row.check]
-    table.caption = "; ".join([*checks, f"{intensity.grams_per_kwh:g} g CO₂eq/kWh ({intensity.region})"])
+    table.caption = "; ".join([*checks, intensity.in_words])
     return table

@@ -40,7 +40,7 @@ def verify(
         waiting = _waiting(read, journal, seeds)
         if waiting:
             _train(study, read, journal, waiting, watcher or Silent())
-    return report([run], region=study.region)
+    return report([run])
 
 
 def wanted(run: Run, seeds: int) -> list[Trial]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jouleshift.energy.carbon import country_code, intensity
+from jouleshift.energy.carbon import country_code, intensity, place
 from jouleshift.errors import BadInput
 
 
@@ -85,3 +85,52 @@ def test_country_codes():
     assert country_code("fr") == "FRA"
     assert country_code("world") is None
     assert country_code("US-CA") is None
+
+
+RUN = {"region": "FRA", "intensity": 35.0, "pue": 1.2, "seed": 0}
+
+
+def grams_of_a_kilowatt_hour(settings, **given):
+    return place(settings, **given).emissions_g(3.6e6)
+
+
+def test_a_place_is_region_own_figure_and_pue():
+    assert place({}) == intensity("world")
+    assert place({"region": "FRA"}) == intensity("FRA")
+    assert grams_of_a_kilowatt_hour(RUN) == pytest.approx(35 * 1.2)
+    assert place(RUN).in_words == "35 g CO₂eq/kWh (FRA; given by the user) × PUE 1.2"
+    assert place({"intensity": 0}).emissions_g(1.0) == 0
+
+
+def test_what_is_given_overrides_and_a_region_brings_its_own_figure():
+    assert grams_of_a_kilowatt_hour(RUN, intensity=50, pue=None) == pytest.approx(50 * 1.2)
+    assert grams_of_a_kilowatt_hour(RUN, pue=1.0) == pytest.approx(35)
+    elsewhere = place(RUN, region="DEU", intensity=None)
+    assert elsewhere.grams_per_kwh == intensity("DEU").grams_per_kwh
+    assert elsewhere.pue == 1.2
+    assert place(RUN, region="DEU", intensity="20").in_words.startswith("20 g CO₂eq/kWh (DEU;")
+
+
+def test_a_file_through_time_is_its_mean(tmp_path):
+    path = tmp_path / "grid.csv"
+    path.write_text("time,g_per_kwh\n2026-05-01T00:00Z,100\n2026-05-01T03:00Z,300\n2026-05-01T04:00Z,300\n")
+    found = place({"region": "SE1", "intensity": str(path)})
+    assert found.grams_per_kwh == pytest.approx((3 * 100 + 300 + 300) / 5)
+    assert (found.region, found.year) == ("SE1", 2026)
+    assert "mean of grid.csv from 2026-05-01T00:00:00+00:00 to 2026-05-01T05:00:00+00:00" in found.origin
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"pue": 0.9}, "pue 0.9: power usage effectiveness is 1 or more"),
+        ({"intensity": -1.0}, "intensity '-1.0': give g CO₂eq/kWh"),
+        ({"intensity": "much"}, "intensity 'much': give"),
+        ({"intensity": "nan"}, "intensity 'nan': give"),
+        ({"intensity": "none.csv"}, "cannot read none.csv"),
+        ({"region": "Frankreich"}, "Frankreich"),
+    ],
+)
+def test_a_wrong_place_is_one_line(given, message):
+    with pytest.raises(BadInput, match=message):
+        place({}, **given)

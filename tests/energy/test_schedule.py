@@ -101,8 +101,12 @@ def test_a_data_centre_draws_more_than_its_computers():
     germany = intensity("DEU")
     dirty = with_pue(germany, 1.5)
     assert dirty.emissions_g(1e6) == pytest.approx(1.5 * germany.emissions_g(1e6))
-    assert "PUE of 1.5" in dirty.origin
-    assert (dirty.region, dirty.year) == (germany.region, germany.year)
+    assert dirty.in_words == f"{germany.in_words} × PUE 1.5"
+    assert (dirty.region, dirty.year, dirty.grams_per_kwh) == (
+        germany.region,
+        germany.year,
+        germany.grams_per_kwh,
+    )
     for wrong in (0.9, float("nan"), float("inf")):
         with pytest.raises(BadInput, match="pue"):
             with_pue(germany, wrong)

@@ -25,7 +25,9 @@ def test_columns_are_those_that_scripts_rely_on():
     text = csv_of(run_of(record(1, 0.25, 3.6e-3)))
     assert text.splitlines()[0] == (
         "trial,bracket,rung,budget,seed,status,error,accuracy,energy_j,energy_source,emissions_g,"
-        "size_bytes,latency_s,breaks," + ",".join(DEFAULT) + ",train_s,energy_s,duration_s"
+        "region,g_per_kwh,pue,size_bytes,latency_s,breaks,"
+        + ",".join(DEFAULT)
+        + ",train_s,energy_s,duration_s"
     )
 
 
@@ -34,6 +36,7 @@ def test_a_result_as_a_row():
     assert line["error"] == 0.25
     assert line["accuracy"] == 0.75
     assert line["emissions_g"] == pytest.approx(4.5e-7)  # 1e-9 kWh at 450 g/kWh
+    assert (line["region"], line["g_per_kwh"], line["pue"]) == (WORLD.region, 450.0, 1.0)
     assert line["status"] == "done"
     assert line["weight_bits"] == 5
 

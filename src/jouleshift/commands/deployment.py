@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from jouleshift.commands.settings import ShiftSettings
+from jouleshift.commands.settings import Elsewhere, Place, ShiftSettings
 from jouleshift.config import ShiftConfig
 
 
@@ -13,9 +13,11 @@ def export(
     pick: str = "knee",
     format: str | None = None,
     out: Path | None = None,
-    region: str | None = None,
+    elsewhere: Elsewhere = None,
 ) -> None:
     """Write a point of a run's front as integers to ship: ONNX, C, torch.export or safetensors, and a card.
+
+    Emissions in the card are for the run's place unless another is given.
 
     Parameters
     ----------
@@ -27,15 +29,13 @@ def export(
         onnx, c, torch or safetensors; the suffix of --out says it too
     out
         file (model.onnx, model.c, model.pt2, model.safetensors) or folder; by default RUN/export/trial-N
-    region
-        where the energy is drawn, for the card; by default the run's
     """
     from rich.console import Console
 
     from jouleshift.exporting import export_run
     from jouleshift.shown import exported_in_words
 
-    exported = export_run(run, pick, form=format, out=out, region=region)
+    exported = export_run(run, pick, form=format, out=out, **Place.given(elsewhere))
     console = Console()
     for line in exported_in_words(exported):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -49,7 +49,7 @@ def measure(
     threads: int | None = None,
     power_w: float | None = None,
     windows: int = 5,
-    region: str = "world",
+    elsewhere: Elsewhere = None,
 ) -> None:
     """Energy and latency of an exported model, or of a network by name, on this machine.
 
@@ -67,17 +67,15 @@ def measure(
         watts of this machine at work, where no sensor tells; energy is then time × power, an estimate
     windows
         windows of the energy measurement
-    region
-        where the energy is drawn: an ISO country code, US-CA, 'world', or grams per kWh such as 120g
     """
     from rich.console import Console
 
     from jouleshift.deploy.measured import Conditions
-    from jouleshift.energy.carbon import intensity
+    from jouleshift.energy.carbon import place
     from jouleshift.measuring import measure_model
     from jouleshift.shown import measured_table
 
-    where = intensity(region)
+    where = place({}, **Place.given(elsewhere))
     conditions = Conditions(runtime, batch, threads or os.cpu_count() or 1, power_w, windows)
     Console().print(measured_table(measure_model(model, conditions), where))
 

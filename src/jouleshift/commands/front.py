@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from jouleshift.records import Run
 
 
-def show_run(run: "Run", region: str, console: "Console") -> None:
+def show_run(run: "Run", console: "Console") -> None:
     """State, front against the default, and the result in a sentence."""
     from jouleshift.analysis.digest import digest
-    from jouleshift.energy.carbon import intensity
+    from jouleshift.energy.carbon import place
     from jouleshift.report.sentences import headline, state_in_words
     from jouleshift.report.tables import front_table
 
     view = digest([run])
-    console.print(front_table(run.path.name, view.comparison, intensity(region), console.width, view.goal))
+    console.print(front_table(run.path.name, view.comparison, place(run.config), console.width, view.goal))
     for sentence in (state_in_words(view), headline(view)):
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from jouleshift.commands.front import show_run
-from jouleshift.commands.settings import Settings
+from jouleshift.commands.settings import Elsewhere, Place, Settings
 
 
 def verify(run: Path, *, seeds: int = 2, workers: int | str | None = None) -> None:
@@ -32,7 +32,7 @@ def verify(run: Path, *, seeds: int = 2, workers: int | str | None = None) -> No
     read = store.read_run(run)
     if (found := verification_of([read])) is not None:
         console.print(verified_table(found))
-    show_run(read, read.config["region"], console)
+    show_run(read, console)
     console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -40,42 +40,41 @@ def report(
     runs: list[Path],
     /,
     *,
-    region: str | None = None,
     out: Path | None = None,
     also: list[str] | None = None,
     light: bool = False,
-    series: Path | None = None,
+    elsewhere: Elsewhere = None,
 ) -> None:
     """Write report.html, front.png, trials.csv and front.csv of one or several runs.
+
+    Emissions are for the first run's place unless another is given. With a CSV as --intensity it also says
+    when a search as long as the first run would have emitted least.
 
     Parameters
     ----------
     runs
         run directories; several of different seeds are shown together
-    region
-        where the energy is drawn: an ISO country code, US-CA, 'world', or grams per kWh such as 120g
     out
         folder for the files; by default the first run's
     also
         formats of other tools to write into each run: parquet, deepcave, smac3 or optuna
     light
         write a page without scripts, some tens of kilobytes: for a repository or a mail
-    series
-        CSV of carbon intensities (time, g_per_kwh): says when a search as long as the first run would have
-        emitted least
     """
     from jouleshift.api import report as write
 
-    print(write(runs, region=region, out=out, also=also or (), light=light))
-    if series is not None:
+    print(write(runs, out=out, also=also or (), light=light, **Place.given(elsewhere)))
+    if elsewhere is not None and isinstance(elsewhere.intensity, str):
         from jouleshift import store
         from jouleshift.cost import greenest_start
 
-        print(greenest_start(store.read_run(runs[0]), series))
+        print(greenest_start(store.read_run(runs[0]), Path(elsewhere.intensity)))
 
 
-def compare(first: Path, second: Path, /, *, out: Path | None = None, region: str | None = None) -> None:
+def compare(first: Path, second: Path, /, *, out: Path | None = None, elsewhere: Elsewhere = None) -> None:
     """Fronts and hypervolumes of two runs side by side: a table, compare.csv and compare.png.
+
+    Emissions are for the first run's place unless another is given.
 
     Parameters
     ----------
@@ -85,19 +84,17 @@ def compare(first: Path, second: Path, /, *, out: Path | None = None, region: st
         run directory whose energies come from the same source
     out
         folder for the files; by default FIRST-vs-SECOND beside the first run
-    region
-        where the energy is drawn, for emissions; by default the first run's
     """
     from rich.console import Console
 
     from jouleshift import store
-    from jouleshift.energy.carbon import intensity
+    from jouleshift.energy.carbon import place
     from jouleshift.report.comparison import comparison_table, side_by_side, write_comparison
 
     runs = [store.read_run(path) for path in (first, second)]
     sides = side_by_side(runs)
     target = out or first.parent / f"{first.name}-vs-{second.name}"
-    write_comparison(sides, intensity(region or runs[0].config.get("region", "world")), target)
+    write_comparison(sides, place(runs[0].config, **Place.given(elsewhere)), target)
     Console().print(comparison_table(sides))
     print(target / "compare.png")
 

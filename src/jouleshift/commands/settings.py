@@ -1,6 +1,7 @@
 """Configurations as flags."""
 
-from typing import Annotated
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -22,5 +23,20 @@ class SearchSettings(StudyConfig):
     constraint: Annotated[tuple[str, ...], Parameter(negative=(), help=_help("constraint"))] = ()
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where energy is drawn, for commands whose run may have a place of its own."""
+
+    region: Annotated[str | None, Parameter(help=_help("region"))] = None
+    intensity: Annotated[float | str | None, Parameter(help=_help("intensity"))] = None
+    pue: Annotated[float | None, Parameter(help=_help("pue"))] = None
+
+    @staticmethod
+    def given(place: "Place | None") -> dict[str, Any]:
+        """What was stated, as arguments for `energy.carbon.place`."""
+        return {} if place is None else asdict(place)
+
+
+Elsewhere = Annotated[Place | None, Parameter(name="*")]
 Settings = Annotated[SearchSettings | None, Parameter(name="*")]
 ShiftSettings = Annotated[ShiftConfig | None, Parameter(name="*")]

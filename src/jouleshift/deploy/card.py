@@ -72,7 +72,7 @@ def _head(card: Card) -> str:
     if card.search_j is not None:
         head["co2_eq_emissions"] = {
             "emissions": float(f"{card.intensity.emissions_g(card.search_j):.4g}"),
-            "source": f"{card.intensity.origin}, {card.intensity.grams_per_kwh:g} g CO2eq/kWh",
+            "source": card.intensity.in_words,
             "training_type": "architecture and hyperparameter search",
             "geographical_location": card.intensity.region,
         }
@@ -115,10 +115,7 @@ def _results(card: Card, program: p.IntegerProgram) -> str:
             )
             rows.append((f"emissions per image, {reading.source}", f"{grams:.4g} g CO₂eq"))
     body = "\n".join(f"| {what} | {value} |" for what, value in rows)
-    note = (
-        f"Emissions at {card.intensity.grams_per_kwh:g} g CO₂eq/kWh: {card.intensity.region}, "
-        f"{card.intensity.year or 'year not given'}, {card.intensity.origin}."
-    )
+    note = f"Emissions at {card.intensity.in_words}."
     remarks = "".join(f"\n\n{text}" for text in card.notes)
     return f"## Results\n\n| | |\n| --- | --- |\n{body}\n\n{note}{remarks}"
 

@@ -13,8 +13,8 @@ that CodeCarbon carries as files (no network is used), each with its year and so
 
 They are not all of one kind: a country's figure covers the life cycle, a state's or province's only what
 the chimneys emit. Compare like with like. What a data centre draws beside its computers, for cooling and
-losses, is a factor on top, its power usage effectiveness (`with_pue`). How the figure moves through a day,
-and when to run, is in `schedule.py`.
+losses, is a factor on top, its power usage effectiveness (PUE). How the figure moves through a day, and when
+to run, is in `schedule.py`. `place` puts all of it together as a user has set it.
 """
 
 import json
@@ -27,6 +27,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from jouleshift.energy.schedule import IntensitySeries
 from jouleshift.errors import BadInput, nearest
 from jouleshift.records import CarbonIntensity
 
@@ -59,8 +60,34 @@ def with_pue(intensity: CarbonIntensity, pue: float) -> CarbonIntensity:
     """The intensity of what computers use in a data centre of power usage effectiveness `pue`, 1 or more."""
     if not 1 <= pue < math.inf:
         raise BadInput(f"pue {pue!r}: power usage effectiveness is 1 or more (mostly 1.1 to 1.6)")
-    origin = f"{intensity.origin}, times a PUE of {pue:g}"
-    return replace(intensity, grams_per_kwh=intensity.grams_per_kwh * pue, origin=origin)
+    return replace(intensity, pue=pue)
+
+
+def place(settings: Mapping[str, Any], **given: Any) -> CarbonIntensity:
+    """What `region`, `intensity` and `pue` in a study's or run's settings say, unless `given` says otherwise.
+
+    A region that is given takes the settings' own intensity out of force. Raises BadInput.
+    """
+    stated = {name: value for name, value in given.items() if value is not None}
+    kept = {name: value for name, value in settings.items() if name != "intensity" or "region" not in stated}
+    whole = {"region": "world", "intensity": None, "pue": 1.0} | kept | stated
+    own, region = whole["intensity"], whole["region"]
+    found = intensity(region) if own is None else _own_figure(str(own), region)
+    return with_pue(found, whole["pue"])
+
+
+def _own_figure(text: str, region: str) -> CarbonIntensity:
+    """A number of g/kWh, or the mean of a CSV file of them; the region is but a name then."""
+    name = "unnamed place" if region == "world" else region
+    if text.lower().endswith(".csv"):
+        return replace(IntensitySeries.load(Path(text)).whole, region=name)
+    try:
+        grams = float(text)
+    except ValueError:
+        grams = math.nan
+    if not 0 <= grams < math.inf:
+        raise BadInput(f"intensity {text!r}: give g CO₂eq/kWh, such as 35, or a CSV with time and g_per_kwh")
+    return CarbonIntensity(grams, name, None, "given by the user")
 
 
 def country_code(region: str) -> str | None:

@@ -3,7 +3,9 @@
 The paper (section 5.1) wraps CodeCarbon around validation inference of the float simulation of a shift
 network, and takes the energy behind the reported emissions. We do the same, to be compared with it, and
 nothing else: what is measured is a simulation in which each shift layer costs more than a plain one, not
-the network that would ship.
+the network that would ship. A search tracks whole validation passes, as the paper's code does: drawing and
+normalising batches, the network, the loss, the count of errors. Reading and decoding files is not in it,
+because images are decoded once and kept.
 
 CodeCarbon reads the GPU's energy counter (NVML) where there is one and the CPU's (RAPL) where it may.
 Otherwise it takes the CPU's design power times its load, and memory is a constant per module always, so on

@@ -115,8 +115,14 @@ class IntensitySeries:
 
     def intensity(self, start: datetime, duration_s: float) -> CarbonIntensity:
         """The mean of a run as a record, for emissions of its energy."""
-        grams = self.mean(start, duration_s)
-        return CarbonIntensity(grams, f"{self.origin} from {start.isoformat()}", start.year, self.origin)
+        end = start + timedelta(seconds=duration_s)
+        origin = f"mean of {self.origin} from {start.isoformat()} to {end.isoformat()}"
+        return CarbonIntensity(self.mean(start, duration_s), self.origin, start.year, origin)
+
+    @property
+    def whole(self) -> CarbonIntensity:
+        """The mean of the series."""
+        return self.intensity(self.start, (self.end - self.start).total_seconds())
 
     def _integral(self, time: datetime) -> float:
         index = min(bisect_right(self._edges, time), len(self._values)) - 1

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from jouleshift.energy.carbon import intensity
+from jouleshift.energy.carbon import place
 from jouleshift.paper.experiments import EXPERIMENTS, chosen
 from jouleshift.paper.reproduce import progress_of, reproduce, show_on
 from jouleshift.progress import SearchDisplay
@@ -40,7 +40,7 @@ def run_experiments(
 ) -> None:
     """Run what `name` needs, show it, and say where the files are."""
     experiments = chosen(name)
-    where = intensity(own.get("region", "world"))
+    where = place(own)
     with SearchDisplay(console) as display:
         results = reproduce(
             experiments,

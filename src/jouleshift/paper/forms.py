@@ -122,7 +122,7 @@ def _front(experiment: Experiment, runs: Runs, intensity: CarbonIntensity) -> Sh
     rows = [(f.question, f.published, f.ours) for f in found]
     shown.add(experiment.title, ("", "published", "ours"), rows)
     shown.parts += [f"{f.question}: {f.why}." for f in found if f.why and f.published != f.ours]
-    shown.parts.append(f"Ours: {energy_stamp(view)}.")
+    shown.parts.append(f"Ours: {energy_stamp(view)}; emissions at {intensity.in_words}.")
     shown.files["csv"] = _fronts_csv({"published": published, "ours": ours})
     if experiment.kind == "front":
         shown.files["png"] = fronts_picture(published, view, experiment.title)
@@ -214,7 +214,7 @@ def _rates(experiment: Experiment, runs: Runs, intensity: CarbonIntensity) -> Sh
         rows.append((label, str(len(values)), significant(mean), significant(sd), percent(sd / mean)))
     shown = Shown([f"{s['says']} (section {s['section']})." for s in statements(experiment.name)])
     header = ("learning rate", "n", "mean (g)", "sd (g)", "sd / mean")
-    shown.add("Ours, emissions of one image:", header, rows)
+    shown.add(f"Ours, emissions of one image at {intensity.in_words}:", header, rows)
     everything = [run for study in experiment.studies for run in runs[study.name]]
     source = energy_source([record for run in everything for record in run.trials])
     if source == "modelled":

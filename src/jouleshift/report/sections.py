@@ -183,11 +183,9 @@ def default_row(view: Digest) -> Point | None:
 
 
 def _table_caption(intensity: CarbonIntensity) -> str:
-    year = f", {intensity.year}" if intensity.year else ""
     return (
         "★ dominates the default configuration (shaded). Energy and emissions are of one inference of one "
-        f"image; emissions at {intensity.grams_per_kwh:.4g} g CO₂eq/kWh ({intensity.region}{year}; "
-        f"{intensity.origin})."
+        f"image; emissions at {intensity.in_words}."
     )
 
 

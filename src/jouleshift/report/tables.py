@@ -3,15 +3,15 @@
 `trials.csv` has a row for each trial, `front.csv` one for each of the front. Their columns are
 
     trial, bracket, rung, budget, seed, status, error, accuracy, energy_j, energy_source, emissions_g,
-    size_bytes, latency_s, breaks,
+    region, g_per_kwh, pue, size_bytes, latency_s, breaks,
     one for each hyperparameter by its name in the configuration,
     train_s, energy_s, duration_s
 
 A report of several runs has a column `run` in front. What is missing is empty, never 0. `status` is `done`,
 `running`, or what went wrong (`diverged`, `out-of-memory`, `timeout`, `crashed`, `refused`). Energy and
-emissions are those of one inference of one image. `breaks` lists the constraints that a finished trial does
-not keep. Only the columns that end in `_s` hold times, so the rest of a file is the same, byte for byte,
-wherever the same trials have run.
+emissions are those of one inference of one image, emissions at `g_per_kwh` of a `region` times `pue`.
+`breaks` lists the constraints that a finished trial does not keep. Only the columns that end in `_s` hold
+times, so the rest of a file is the same, byte for byte, wherever the same trials have run.
 """
 
 import csv
@@ -34,7 +34,7 @@ Column = tuple[str, list[str]]
 
 LEADING = (
     "trial", "bracket", "rung", "budget", "seed", "status", "error", "accuracy", "energy_j", "energy_source",
-    "emissions_g", "size_bytes", "latency_s", "breaks",
+    "emissions_g", "region", "g_per_kwh", "pue", "size_bytes", "latency_s", "breaks",
 )  # fmt: skip
 TIMES = ("train_s", "energy_s", "duration_s")
 
@@ -74,6 +74,9 @@ def row(
         "energy_j": energy_j,
         "energy_source": done.energy.source if done else None,
         "emissions_g": None if energy_j is None else intensity.emissions_g(energy_j),
+        "region": intensity.region,
+        "g_per_kwh": intensity.grams_per_kwh,
+        "pue": intensity.pue,
         "size_bytes": done.weight_bytes if done else None,
         "latency_s": done.latency_s if done else None,
         "breaks": "; ".join(constraint.text for constraint in broken(record, goal)) or None,
