@@ -64,3 +64,13 @@ def test_low_fidelity_is_the_configurations_own_energy_and_full_budget_plain_tra
     assert promoted.error == straight.error and promoted.trained_epochs == 3
     assert low.energy.energy_j == straight.energy.energy_j
     assert low.weight_bytes == straight.weight_bytes
+
+
+def test_words_say_what_a_budget_trains():
+    def words(name: str, budget: int) -> str:
+        return str(Fidelity.named(name, 1, 9).setting(budget))
+
+    assert words("epochs", 3) == "3 epochs"
+    assert words("train_fraction", 3) == "9 epochs of 33% of the images"
+    assert words("epochs+weight_bits", 1) == "1 epochs with fewer weight bits"
+    assert words("train_fraction+weight_bits", 9) == "9 epochs"

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.search.digits import energy as exact_energy
 from benchmarks.search.problems import MAX_BUDGET, PROBLEMS, table1
+from benchmarks.search.recorded import DIGITS
 from jouleshift.hpo import make_scheduler
 from jouleshift.hpo.scheduler import Proposal, Scheduler
 from jouleshift.records import Trial, Value
@@ -68,7 +68,7 @@ def timed(scheduler: Scheduler, proposals: int, energy: Energy) -> list[float]:
 
 
 def row(method: str, energy_name: str, told: int, searched: int, proposals: int) -> dict[str, object]:
-    energy = exact_energy if energy_name == "exact" else PROBLEMS["table1"].known["energy_j"]
+    energy = DIGITS.energy if energy_name == "exact" else PROBLEMS["table1"].known["energy_j"]
     scheduler = make(method, energy)
     timed(scheduler, min(told, searched), energy)
     tell_random(scheduler, told - min(told, searched), energy)

@@ -8,7 +8,7 @@ Kandasamy et al. (2017).
 
 - `branin-currin` (2 numbers), `park` (4): both objectives have to be learned.
 - `hartmann-cost` (6): Hartmann's function against a known cost.
-- `digits` (11, mixed): a surrogate of real trainings (`digits.py`), energy known.
+- `digits`, `cifar10` (11, mixed): surrogates of real trainings (`recorded.py`), energy known.
 - `table1` (11, mixed): shaped like the paper's Table 1. Error has learning curves whose speed and end
   depend on optimizer, learning rate and precision, and noise; energy is known.
 """
@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from ConfigSpace import ConfigurationSpace, Float
 
-from benchmarks.search import digits
+from benchmarks.search.recorded import CIFAR10, DIGITS, Recorded
+from benchmarks.search.table import DEPTH
 from jouleshift.records import Value
 from jouleshift.space import build_space
 
@@ -186,6 +187,17 @@ def table1(config: Config, budget: int, seed: int) -> dict[str, float]:
     return {"error": min(max(error, 0.0), 1.0), "energy_j": _energy(config)}
 
 
+def _recorded(problem: Recorded, worst_error: float) -> Benchmark:
+    return Benchmark(
+        problem.name,
+        lambda: build_space(DEPTH),
+        ("error", "energy_j"),
+        (worst_error, 1.0),
+        problem.evaluate,
+        {"energy_j": problem.energy},
+    )
+
+
 PROBLEMS = {
     problem.name: problem
     for problem in (
@@ -202,13 +214,7 @@ PROBLEMS = {
             table1,
             {"energy_j": _energy},
         ),
-        Benchmark(
-            "digits",
-            lambda: build_space(digits.DEPTH),
-            ("error", "energy_j"),
-            (0.5, 1.0),
-            digits.evaluate,
-            {"energy_j": digits.energy},
-        ),
+        _recorded(DIGITS, worst_error=0.5),
+        _recorded(CIFAR10, worst_error=0.8),
     )
 }

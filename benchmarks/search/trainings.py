@@ -1,13 +1,15 @@
-"""Real trainings of the whole deep shift space, every epoch recorded: the table behind the problem `digits`.
+"""Real trainings of the whole deep shift space, every epoch recorded: the tables of `recorded.py`.
 
     python -m benchmarks.search.trainings --rows 350 --out benchmarks/search/results/digits.csv
+    python -m benchmarks.search.trainings --cifar10 cifar10-train.parquet --rows 200 --out …/cifar10.csv
 
-ResNet20 on 700 of scikit-learn's digits (8×8, 287 validation images), 27 epochs, the eleven hyperparameters
-of Table 1. The learning rate does not depend on the number of epochs, so the error after epoch k is what a
-trial of budget k gives, and one training records all rungs. The first rows are drawn from the space; the
-others are mutations of the best two layers of fronts of the rows before them, so that the table is dense
-where a search ends. A row that diverged has no errors from there on. Rows already in the file are kept, and
-row k depends on the rows before it only, so an interrupted run goes on where it stopped.
+ResNet20, 27 epochs, the eleven hyperparameters of Table 1, on 700 of scikit-learn's digits (8×8, 287
+validation images) or on 1,000 images of CIFAR-10 at 16×16 pixels (500 validation images). The learning rate
+does not depend on the number of epochs, so the error after epoch k is what a trial of budget k gives, and one
+training records all rungs. The first rows are drawn from the space; the others are mutations of the best two
+layers of fronts of the rows before them, so that the table is dense where a search ends. A row that diverged
+has no errors from there on. Rows already in the file are kept, and row k depends on the rows before it only,
+so an interrupted run goes on where it stopped.
 """
 
 import argparse
@@ -27,16 +29,27 @@ from jouleshift.hpo.encoding import Encoding
 from jouleshift.records import Epoch, Failure, Trial, Value
 from jouleshift.space import build_space
 
-STUDY = StudyConfig(
+DIGITS = StudyConfig(
     data="digits", model="resnet20", limit_train=700, max_budget=EPOCHS, device="cpu", threads=1
 )
+CIFAR10 = StudyConfig(
+    data="cifar10",
+    model="resnet20",
+    image_size=16,
+    limit_train=1000,
+    limit_val=500,
+    max_budget=EPOCHS,
+    device="cpu",
+    threads=1,
+)
+SEED = 0
 RANDOM_ROWS = 150
 LAYERS = 2
 
 
 def next_config(encoding: Encoding, rows: list[Row]) -> dict[str, Value]:
     """The configuration of row len(rows)."""
-    rng = np.random.default_rng([STUDY.seed, len(rows)])
+    rng = np.random.default_rng([SEED, len(rows)])
     while True:
         if len(rows) < RANDOM_ROWS:
             vector = encoding.sample(1, rng)[0]
@@ -64,7 +77,7 @@ def best(rows: list[Row]) -> list[Row]:
 
 def train(config: dict[str, Value], evaluator: Evaluator) -> Row:
     curve: list[Epoch] = []
-    result = evaluator(Trial(1, config, EPOCHS, STUDY.seed), on_epoch=curve.append)
+    result = evaluator(Trial(1, config, EPOCHS, SEED), on_epoch=curve.append)
     (evaluator.checkpoints / "1.pt").unlink(missing_ok=True)
     errors = tuple(round(epoch.val_error, 6) for epoch in curve)
     if isinstance(result, Failure):
@@ -79,12 +92,14 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=int, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--cifar10", help="CIFAR-10's training images: a Parquet file; without: digits")
     options = parser.parse_args()
+    study = CIFAR10.model_copy(update={"data": options.cifar10}) if options.cifar10 else DIGITS
     if not options.out.exists():
         options.out.write_text(",".join(FIELDS) + "\n")
     rows = read(options.out)
     with TemporaryDirectory() as folder:
-        evaluator = Evaluator(STUDY, Path(folder))
+        evaluator = Evaluator(study, Path(folder))
         encoding = Encoding(build_space(evaluator.max_depth))
         while len(rows) < options.rows:
             start = time.perf_counter()

@@ -87,7 +87,6 @@ class ByRank(MoHyperband):
         for budget in reversed(self._budgets[:-1]):
             for trial_id in self._top(budget):
                 if trial_id in self._paused:
-                    self._paused.remove(trial_id)
                     return self._continued(trial_id)
         paused, self._paused = self._paused, []
         proposal = super()._propose()

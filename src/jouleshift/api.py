@@ -112,10 +112,6 @@ def resolve(config: StudyConfig) -> StudyConfig:
     return StudyConfig.layered(config.given(), decided)
 
 
-def fidelity_of(study: StudyConfig) -> Fidelity:
-    return Fidelity.named(study.fidelity, study.min_budget, study.max_budget)
-
-
 def _automatic_source() -> str:
     """Deployed where a sensor answers, else modelled."""
     from jouleshift.energy.sensors import probe
@@ -180,7 +176,7 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> str | None:
                 known=known_objectives(study, workers.foreknown),
                 priors=load_priors(study.prior, space),
                 acquisition=study.acquisition,
-                cost=fidelity_of(study).cost,
+                cost=Fidelity.of(study.model_dump()).cost,
             )
             notes = _write_head(study, out, workers.facts, torn_bytes=journal.torn_bytes)
             finished = sum(record.result is not None for record in journal.records)
@@ -254,7 +250,7 @@ class _CheckpointKeeper:
     def __init__(self, folder: Path, study: StudyConfig) -> None:
         self._folder = folder
         self._full_budget = study.max_budget
-        self._continues = fidelity_of(study).continues
+        self._continues = Fidelity.of(study.model_dump()).continues
         self._goal = Goal.of(study.model_dump())
         self._front: tuple[TrialRecord, ...] = ()
 

@@ -70,7 +70,7 @@ class Evaluator:
 
     def __init__(self, study: StudyConfig, checkpoints: Path, split: Literal["val", "test"] = "val") -> None:
         self.study = study
-        self.fidelity = Fidelity.named(study.fidelity, study.min_budget, study.max_budget)
+        self.fidelity = Fidelity.of(study.model_dump())
         self.checkpoints = checkpoints
         self.device = resolve_device(study.device)
         if study.threads is not None:

@@ -23,8 +23,9 @@ bit. With another training set or number format they would not, so such trials s
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from jouleshift.errors import BadInput, nearest
 
@@ -40,6 +41,11 @@ class Setting:
     epochs: int
     train_fraction: float = 1.0
     precision: float = 1.0
+
+    def __str__(self) -> str:
+        images = f" of {self.train_fraction:.0%} of the images" if self.train_fraction < 1 else ""
+        bits = " with fewer weight bits" if self.precision < 1 else ""
+        return f"{self.epochs} epochs{images}{bits}"
 
     def weight_bits(self, own: int) -> int:
         """The bits that a configuration with `own` weight bits is trained with."""
@@ -64,6 +70,11 @@ class Fidelity:
                 raise BadInput(f"fidelity {name!r}: unknown part {given!r}{nearest(given, PARTS)}")
             found.add(part)
         return cls(frozenset(found), min_budget, max_budget)
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> "Fidelity":
+        """That of a study's settings, or of a recorded run's."""
+        return cls.named(config.get("fidelity", "epochs"), config["min_budget"], config["max_budget"])
 
     @property
     def continues(self) -> bool:

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from jouleshift.config import StudyConfig
+from jouleshift.fidelity import Fidelity, Setting
 from jouleshift.hpo.study import Progress as Step
 from jouleshift.records import Failure, Trial
 
@@ -17,6 +18,7 @@ class SearchDisplay:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._fidelity = Fidelity.of(StudyConfig().model_dump())
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -40,6 +42,7 @@ class SearchDisplay:
         self._console.print(f"note: {escape(text)}", soft_wrap=True, highlight=False)
 
     def started(self, config: StudyConfig, finished: int, notes: list[str]) -> None:
+        self._fidelity = Fidelity.of(config.model_dump())
         for note in notes:
             self.note(note)
         done = (
@@ -52,22 +55,24 @@ class SearchDisplay:
         self._bar.update(self._task, total=config.trials, completed=finished, now="")
 
     def epoch(self, trial: Trial, epoch: Mapping[str, Any]) -> None:
-        now = f"trial {trial.id}: epoch {epoch['epoch']}/{trial.budget}, error {epoch['val_error']:.3f}"
+        epochs = self._fidelity.setting(trial.budget).epochs
+        now = f"trial {trial.id}: epoch {epoch['epoch']}/{epochs}, error {epoch['val_error']:.3f}"
         self._bar.update(self._task, now=now)
 
     def progress(self, step: Step) -> None:
+        setting = self._fidelity.setting(step.trial.budget)
         if step.result is None:
-            self._bar.update(self._task, now=f"trial {step.trial.id}: {step.trial.budget} epochs")
+            self._bar.update(self._task, now=f"trial {step.trial.id}: {setting}")
             return
         self._bar.update(self._task, completed=step.finished)
-        self._console.print(escape(line_of(step)), soft_wrap=True, highlight=False)
+        self._console.print(escape(line_of(step, setting)), soft_wrap=True, highlight=False)
 
 
-def line_of(step: Step) -> str:
+def line_of(step: Step, setting: Setting) -> str:
     """A finished trial in one line."""
     result = step.result
     assert result is not None
-    head = f"[{step.finished}/{step.wanted}] trial {step.trial.id} ({step.trial.budget} epochs)"
+    head = f"[{step.finished}/{step.wanted}] trial {step.trial.id} ({setting})"
     if isinstance(result, Failure):
         return f"{head}: {result.kind}: {result.message}"
     energy = f"energy {result.energy.energy_j:.3g} J ({result.energy.source})"

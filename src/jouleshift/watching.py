@@ -15,6 +15,7 @@ from rich.text import Text
 
 from jouleshift import store
 from jouleshift.analysis.digest import digest
+from jouleshift.fidelity import Fidelity
 from jouleshift.hpo.study import Progress
 from jouleshift.journal import Asked, Event, Finished, read_events, records
 from jouleshift.progress import line_of
@@ -97,7 +98,8 @@ def _until_it_ends(
 def _tell(followed: Followed, event: Finished, number: int, console: Console) -> None:
     trial = next(e.trial for e in followed.events if isinstance(e, Asked) and e.trial.id == event.trial_id)
     step = Progress(trial, event.result, number, followed.wanted)
-    console.print(line_of(step), soft_wrap=True, highlight=False, markup=False)
+    setting = Fidelity.of(followed.run.config).setting(trial.budget)
+    console.print(line_of(step, setting), soft_wrap=True, highlight=False, markup=False)
 
 
 def shown(followed: Followed, console: Console, now: datetime | None = None) -> Group:

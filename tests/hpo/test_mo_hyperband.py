@@ -9,15 +9,17 @@ import pytest
 from scipy.optimize import check_grad
 
 from jouleshift.errors import BadInput
-from jouleshift.hpo import make_scheduler
+from jouleshift.hpo import make_scheduler, mo_hyperband
+from jouleshift.hpo.acquisition.ehvi import pareto_mask
 from jouleshift.hpo.acquisition.registry import acquisition_names
 from jouleshift.hpo.brackets import ladder
 from jouleshift.hpo.encoding import Encoding
+from jouleshift.hpo.mo_hyperband import MoHyperband
 from jouleshift.hpo.surrogate import GaussianProcess, Rows
 from jouleshift.records import Trial
 from jouleshift.space import build_space
 
-from .toy import Driver, energy, mixed_space, outcome, replay
+from .toy import Driver, energy, mixed_space, never, outcome, replay, third
 
 
 def search(**settings):
@@ -119,6 +121,34 @@ def test_running_trials_are_counted():
     scheduler = Driver(search(seed=2)).run(40).scheduler
     parallel = [scheduler.ask() for _ in range(8)]
     assert len({json.dumps(trial.config) for trial in parallel}) == 8
+
+
+@pytest.mark.parametrize(("workers", "fails"), [(1, never), (3, third)])
+def test_a_replay_proposes_one_in_fifty_and_ends_in_the_same_state(workers, fails, monkeypatch):
+    driver = Driver(search(seed=3), workers, fails).run(180)
+    proposed = []
+    propose = MoHyperband._propose
+    monkeypatch.setattr(MoHyperband, "_propose", lambda self: proposed.append(self._asked) or propose(self))
+    again = search(seed=3)
+    replay(again, driver.events)
+    early = [number for number in proposed if number < 50]
+    assert 7 <= len(early) <= 25
+    assert proposed == [*early, 50, 100, 150]
+    assert again._paused == driver.scheduler._paused
+    assert [again.ask() for _ in range(5)] == [driver.scheduler.ask() for _ in range(5)]
+
+
+def test_of_too_many_paused_trials_those_near_the_front_of_their_rung_stay(monkeypatch):
+    monkeypatch.setattr(mo_hyperband, "_MAX_PAUSED", 30)
+    monkeypatch.setattr(mo_hyperband, "_KEPT_PAUSED", 20)
+    driver = Driver(search(seed=1)).run(150)
+    paused = driver.scheduler._paused
+    assert 20 <= len(paused) <= 30 and paused == sorted(paused)
+    low = [trial for trial in driver.trials if trial.budget == 1]
+    values = np.array([[driver.outcomes[t.id][name] for name in ("error", "energy_j")] for t in low])
+    front = {trial.id for trial, best in zip(low, pareto_mask(values), strict=True) if best}
+    continued = {trial.parent for trial in driver.trials}
+    assert front <= set(paused) | continued
 
 
 def test_the_surrogate_sees_a_bounded_part_of_the_results_from_all_rungs():

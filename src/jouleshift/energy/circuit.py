@@ -11,6 +11,7 @@ gets the smallest memory that holds it. Of what the largest on-chip memory canno
 from the unbounded one and pays its price.
 """
 
+from functools import cached_property
 from math import inf, log2, sqrt
 from typing import Annotated, Literal, Self
 
@@ -97,6 +98,11 @@ class CircuitProfile(Profile):
             )
         return self
 
+    @cached_property
+    def _levels(self) -> list[tuple[float, float]]:
+        """Of each memory its bits and the price of one."""
+        return [(memory.bits, memory.pj_per_bit) for memory in self.memories]
+
     def mac_pj(self, layer: LayerWork) -> MacCost:
         if layer.arithmetic == "float":
             return MacCost(0.0, self.float_add.pj, self.float_multiply.pj)
@@ -113,14 +119,15 @@ class CircuitProfile(Profile):
 
     def memory_pj_per_bit(self, held_bits: int) -> float:
         """Mean price of a bit where `held_bits` must be held at a time."""
-        *on_chip, unbounded = self.memories
-        for memory in on_chip:
-            if held_bits <= memory.bits:
-                return memory.pj_per_bit
+        *on_chip, (_, unbounded) = self._levels
+        for bits, pj_per_bit in on_chip:
+            if held_bits <= bits:
+                return pj_per_bit
         if not on_chip:
-            return unbounded.pj_per_bit
-        inside = on_chip[-1].bits / held_bits
-        return inside * on_chip[-1].pj_per_bit + (1 - inside) * unbounded.pj_per_bit
+            return unbounded
+        bits, pj_per_bit = on_chip[-1]
+        inside = bits / held_bits
+        return inside * pj_per_bit + (1 - inside) * unbounded
 
     def weight_memory_pj(self, layer: LayerWork, held_bits: int) -> float:
         return layer.held_bits * self.memory_pj_per_bit(held_bits)

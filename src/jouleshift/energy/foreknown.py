@@ -9,17 +9,17 @@ before it trains one.
 The size of the weights is likewise known: converted layers are packed at their bits.
 
 Of the hyperparameters of Table 1 only shift depth, shift type, weight bits and the sum of the activation's
-bits count here; each combination is priced once, in a few milliseconds.
+bits count here, and each combination is priced once.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from jouleshift.energy.hardware import model_energy
+from jouleshift.energy.hardware import LayerCost, layer_cost, with_memory
 from jouleshift.energy.profile import Profile
-from jouleshift.energy.work import LayerWork, Source, Workload, nominal_span, resolve
+from jouleshift.energy.work import Arithmetic, LayerWork, Source, Workload, nominal_span, resolve
 from jouleshift.records import Value
 
 
@@ -44,11 +44,23 @@ def restore(description: Mapping[str, Any]) -> Workload:
     return Workload(layers, tuple(description["uncounted"]))
 
 
+class _Formats(NamedTuple):
+    """A layer by the formats in which it computes, reads and is stored."""
+
+    place: int
+    arithmetic: Arithmetic
+    activation_bits: int
+    stored_bits: int
+    stored_float: bool
+    read_bits: int
+
+
 class ForeknownEnergy:
     """Joules of one inference by configuration: `energy(config)`.
 
     `workload` is of the float network; `depths` maps the name of a layer to the smallest shift depth that
-    converts it.
+    converts it. What is computed is kept at each step: formats by depth and activation bits, the cost of a
+    layer by its own formats, so that the next combination finds most of its parts done.
     """
 
     def __init__(self, workload: Workload, depths: Mapping[str, int], profile: Profile) -> None:
@@ -56,6 +68,8 @@ class ForeknownEnergy:
         self._depths = depths
         self._profile = profile
         self._joules = lru_cache(maxsize=None)(self._price)
+        self._formats = lru_cache(maxsize=None)(self._formatted)
+        self._cost = lru_cache(maxsize=None)(self._layer_cost)
 
     def __call__(self, config: Mapping[str, Value]) -> float:
         bits = int(config["activation_integer_bits"]) + int(config["activation_fraction_bits"])
@@ -63,20 +77,33 @@ class ForeknownEnergy:
         return self._joules(int(config["shift_depth"]), kind, int(config["weight_bits"]), bits)
 
     def _price(self, depth: int, kind: Literal["Q", "PS"], weight_bits: int, activation_bits: int) -> float:
-        span = nominal_span(kind, weight_bits)
+        layers, live_bits = self._formats(depth, activation_bits)
+        weight = (weight_bits, nominal_span(kind, weight_bits))
+        costs = [self._cost(layer, weight if layer.arithmetic == "shift" else None) for layer in layers]
+        return with_memory(costs, self._profile, live_bits, bool(self._workload.uncounted)).energy_j
+
+    def _formatted(self, depth: int, activation_bits: int) -> tuple[list[_Formats], int]:
+        """The network converted to a depth, and the activation memory it needs; weights decide neither."""
         layers = [
-            replace(
-                layer,
-                arithmetic="shift",
-                activation_bits=activation_bits,
-                weight_bits=weight_bits,
-                exponent_span=span,
-            )
+            layer.changed(arithmetic="shift", activation_bits=activation_bits)
             if self._depths.get(layer.name, depth + 1) <= depth
             else layer
             for layer in self._workload.layers
         ]
-        return model_energy(replace(self._workload, layers=resolve(layers)), self._profile).energy_j
+        resolved = Workload(resolve(layers))
+        formats = [
+            _Formats(index, *(getattr(layer, name) for name in _Formats._fields[1:]))
+            for index, layer in enumerate(resolved.layers)
+        ]
+        return formats, resolved.live_bits
+
+    def _layer_cost(self, formats: _Formats, weight: tuple[int, int] | None) -> LayerCost:
+        """Of a layer in its formats; weight bits and span of exponents where it is converted."""
+        place, *values = formats
+        layer = self._workload.layers[place].changed(**dict(zip(_Formats._fields[1:], values, strict=True)))
+        if weight is not None:
+            layer = layer.changed(weight_bits=weight[0], exponent_span=weight[1])
+        return layer_cost(layer, self._profile)
 
 
 class ForeknownSize:

@@ -16,7 +16,7 @@ costs 0.2 pJ against 0.024 pJ for a shift, but the addition behind either costs 
 memory comes on top.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import as_file, files
@@ -99,22 +99,48 @@ def load_profile(name_or_path: str | Path) -> Profile:
     raise BadInput(f"unknown hardware profile {text!r}{nearest(text, profile_names())}; or give a .yaml file")
 
 
+@dataclass(frozen=True)
+class LayerCost:
+    """What a layer costs wherever it runs, in picojoules; memory, whose price depends on the whole network,
+    comes on top."""
+
+    layer: LayerWork
+    """As the target runs it."""
+    operations_pj: Mapping[Cause, float]
+    held_bits: int
+    """Of its weights as stored."""
+    multiplied: bool
+
+
+def layer_cost(traced: LayerWork, profile: Profile) -> LayerCost:
+    layer = profile.as_run(traced)
+    operations_pj = _operations_pj(layer, profile)
+    operations_pj["requantisation"] = _requantisation_pj(layer, profile)
+    return LayerCost(layer, operations_pj, traced.held_bits, layer.arithmetic != traced.arithmetic)
+
+
 def model_energy(workload: Workload, profile: Profile) -> EnergyBreakdown:
     """Joules of one inference of `workload` on `profile`, by layer and by cause."""
+    costs = [layer_cost(layer, profile) for layer in workload.layers]
+    return with_memory(costs, profile, workload.live_bits, bool(workload.uncounted))
+
+
+def with_memory(
+    costs: Sequence[LayerCost], profile: Profile, live_bits: int, uncounted: bool
+) -> EnergyBreakdown:
+    """The energy of a network of such layers, of whose activations at most `live_bits` are held at a time."""
     layers: dict[str, dict[Cause, float]] = {}
-    flags = {"uncounted-operations"} if workload.uncounted else set[str]()
-    held_bits, live_bits = workload.held_bits, workload.live_bits
-    for traced in workload.layers:
-        layer = profile.as_run(traced)
-        if layer.arithmetic != traced.arithmetic:
-            flags.add(MULTIPLIED)
-        picojoules = _operations_pj(layer, profile)
-        picojoules["weight_memory"] = profile.weight_memory_pj(layer, held_bits)
-        picojoules["activation_memory"] = profile.activation_memory_pj(layer, live_bits)
-        picojoules["requantisation"] = _requantisation_pj(layer, profile)
+    held_bits = sum(cost.held_bits for cost in costs)
+    for cost in costs:
+        layer = cost.layer
         total = layers.setdefault(layer.name, dict.fromkeys(CAUSES, 0.0))  # a module called twice adds up
-        for cause in CAUSES:
-            total[cause] += picojoules[cause] * _JOULES_PER_PICOJOULE
+        for cause, picojoules in cost.operations_pj.items():
+            total[cause] += picojoules * _JOULES_PER_PICOJOULE
+        total["weight_memory"] += profile.weight_memory_pj(layer, held_bits) * _JOULES_PER_PICOJOULE
+        total["activation_memory"] += profile.activation_memory_pj(layer, live_bits) * _JOULES_PER_PICOJOULE
+    flags = {"uncounted-operations"} if uncounted else set[str]()
+    if any(cost.multiplied for cost in costs):
+        flags.add(MULTIPLIED)
     return EnergyBreakdown(profile.name, layers, tuple(sorted(flags)))
 
 

@@ -23,9 +23,11 @@ A limit on an objective bounds the volume; a limit on anything else that is pred
 probability of keeping it.
 
 Running trials count as if they had given what is predicted of them, so several workers are not sent to the
-same place, and none ever waits. Every proposal draws from a generator of its own, seeded by (seed, number of
-the proposal): a replayed journal gives the same proposals. What a proposal looks at is bounded, so that its
-time is.
+same place, and none ever waits. What a proposal looks at is bounded, so that its time is.
+
+Replay. A proposal draws from a generator of its own, seeded by (seed, number of the proposal), and leaves no
+trace but its trial and the parameters of the surrogate. So a recorded trial is taken up without proposing it
+anew, and only one in fifty is proposed to see that it is the same.
 """
 
 import numpy as np
@@ -43,10 +45,12 @@ from jouleshift.records import Outcome, Trial
 
 Array = NDArray[np.float64]
 
-_RANDOM, _MUTATED = 500, 700
+_RANDOM, _MUTATED = 250, 350
 """Candidates screened for a proposal."""
-_MAX_PAUSED = 300
-"""Paused trials looked at; those with the least promise are given up."""
+_MAX_PAUSED, _KEPT_PAUSED = 300, 200
+"""Paused trials: where there are more, those furthest behind the front of their rung are given up."""
+_CHECKED = 50
+"""Of so many recorded proposals one is made anew."""
 _TRIES = 100
 _ROUNDS, _PARENTS = 30, 20
 """Of the search for configurations that keep known limits, where hardly any does."""
@@ -102,18 +106,27 @@ class MoHyperband(Scheduler):
         prior = self._next_prior()
         if prior is not None:
             return prior
-        if self._started < self.initial + self._tried_priors or not np.isfinite(self._prospects.worst).all():
+        if self._knows_too_little:
             return self._first_legal(self._sample(_TRIES, rng))
         gain = self._learn(rng)
         candidates, promise = self._candidates(gain, rng)
         new = self._first_legal(candidates)
         rungs = [self._prospects.rung(self._trials[i]) for i in self._paused]
         worth = self._gain_of(self._paused, gain) / self._missing[1:][rungs] ** self.thrift
-        order = np.argsort(-worth, kind="stable")[:_MAX_PAUSED]
-        self._paused = [self._paused[k] for k in order]
-        if self._paused and (new is None or worth[order[0]] > promise / self._missing[0] ** self.thrift):
-            return self._continued(self._paused.pop(0))
+        if self._paused and (new is None or worth.max() > promise / self._missing[0] ** self.thrift):
+            return self._continued(self._paused[int(worth.argmax())])
         return new
+
+    @property
+    def _knows_too_little(self) -> bool:
+        few = self._started < self.initial + self._tried_priors
+        return few or not np.isfinite(self._prospects.worst).all()
+
+    def _catch_up(self, trial: Trial) -> bool:
+        if self._priors or self._knows_too_little or self._asked % _CHECKED == 0:
+            return False
+        self._prospects.refit(np.random.default_rng([self.problem.seed, self._asked]))
+        return True
 
     def _next_prior(self) -> Proposal | None:
         while self._priors:
@@ -132,7 +145,9 @@ class MoHyperband(Scheduler):
     def _on_asked(self, trial: Trial) -> None:
         self._trials[trial.id] = trial
         self._prospects.begin(trial)
-        if trial.parent is None:
+        if trial.parent is not None:
+            self._paused.remove(trial.parent)
+        else:
             self._seen.add(self._prospects.vectors[trial.id].tobytes())
             self._started += trial.bracket >= 0  # the default configuration is in no bracket
 
@@ -143,6 +158,10 @@ class MoHyperband(Scheduler):
         if not self._prospects.is_full(trial.id):
             if self._keeps(self._prospects.known[trial.id][None]).all():
                 self._paused.append(trial.id)
+                if len(self._paused) > _MAX_PAUSED:
+                    ranks = self._prospects.ranks(self._paused, self._front.shape[1])
+                    order = np.argsort(ranks, kind="stable")[:_KEPT_PAUSED]
+                    self._paused = [self._paused[k] for k in np.sort(order)]
         elif np.all(values <= self._limits):
             self._front = _with_point(self._front, values[: self._front.shape[1]])
 

@@ -9,6 +9,7 @@ the results, the newest of each rung, so that their time is bounded.
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from moocore import pareto_rank
 from numpy.typing import NDArray
 
 from jouleshift.hpo.encoding import Encoding, Vectors
@@ -86,6 +87,24 @@ class Prospects:
                 expected[:, j], _ = surrogate.predict(pending)
                 surrogate.condition(rows + pending, np.concatenate([targets, expected[:, j]]))
         return expected
+
+    def refit(self, rng: np.random.Generator) -> None:
+        """What `learn` leaves behind: the parameters of the processes, where they are due."""
+        self.data = self._recent()
+        if not self._surrogates[0].is_due(len(self.data)):
+            return
+        rows = self._rows(self.data)
+        for surrogate, j in zip(self._surrogates, self.learned, strict=True):
+            surrogate.fit(rows, self._targets(j), rng)
+
+    def ranks(self, ids: Sequence[int], m: int) -> NDArray[np.int64]:
+        """Non-dominated rank of each trial's own result among those of its rung, in the first m values."""
+        rungs = np.array([self._rungs[i] for i in ids])
+        values = np.array([self._values[i] for i in ids], dtype=float)[:, :m]
+        ranks = np.zeros(len(ids), dtype=np.int64)
+        for rung in np.unique(rungs):
+            ranks[rungs == rung] = pareto_rank(values[rungs == rung])
+        return ranks
 
     def predict(self, vectors: Vectors, known: Array) -> tuple[Array, Array]:
         """All values at full budget: mean and standard deviation, (n, q) each."""

@@ -87,9 +87,8 @@ class Scheduler(ABC):
         proposal = self._default_proposal() if self._asked == 0 else self._propose()
         if proposal is None:
             return None
-        self._asked += 1
         trial = Trial(
-            id=self._asked,
+            id=self._asked + 1,
             config=proposal.config,
             budget=proposal.budget,
             seed=self.problem.seed,
@@ -97,9 +96,21 @@ class Scheduler(ABC):
             rung=proposal.rung,
             parent=proposal.parent,
         )
+        self._begin(trial)
+        return trial
+
+    @final
+    def repeat(self, recorded: Trial) -> bool:
+        """Take up a recorded trial as if it had just been asked for; False where another one would be."""
+        if self._asked == 0 or not self._catch_up(recorded):
+            return self.ask() == recorded
+        self._begin(recorded)
+        return recorded.id == self._asked
+
+    def _begin(self, trial: Trial) -> None:
+        self._asked += 1
         self._running[trial.id] = trial
         self._on_asked(trial)
-        return trial
 
     @final
     def tell(self, trial: Trial, outcome: Outcome) -> None:
@@ -118,6 +129,10 @@ class Scheduler(ABC):
     def _default_proposal(self) -> Proposal:
         config = plain(self.problem.space.get_default_configuration())
         return Proposal(config, self.problem.max_budget, bracket=-1)
+
+    def _catch_up(self, recorded: Trial) -> bool:
+        """Bring the state to where proposing this trial would leave it; False where only that does."""
+        return False
 
     def _on_asked(self, trial: Trial) -> None:  # noqa: B027 - a hook most schedulers do without
         """Called with each numbered trial, for schedulers that must know the number of their proposal."""

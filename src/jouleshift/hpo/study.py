@@ -2,7 +2,7 @@
 
 Every step is in the journal before the next one is taken, in the order in which the scheduler saw it. So a
 search that was interrupted at any moment, or that is to get more trials, is continued by replaying the
-journal into a fresh scheduler: it must propose the recorded trials again, one by one. Trials that were
+journal into a fresh scheduler, which must repeat the recorded trials, one by one. Trials that were
 proposed but have no result are run again under the same number. With one worker the trials equal those of a
 run that was never interrupted.
 """
@@ -43,8 +43,7 @@ def replay(scheduler: Scheduler, events: list[Event]) -> list[Trial]:
     running: dict[int, Trial] = {}
     for event in events:
         if isinstance(event, Asked):
-            proposed = scheduler.ask()
-            if proposed != event.trial:
+            if not scheduler.repeat(event.trial):
                 raise BadInput(
                     f"the scheduler does not repeat recorded trial {event.trial.id}; this run was made with "
                     "other versions (see env.json): continue it with those, or start anew with --fresh"

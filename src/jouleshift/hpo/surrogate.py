@@ -73,11 +73,15 @@ class GaussianProcess:
         self._centre = float(targets.mean())
         self._scale = float(targets.std()) or 1.0
         n = len(targets)
-        if n > _GROWTH * self._fitted_rows:
+        if self.is_due(n):
             chosen = rng.permutation(n)[:_FIT_ROWS]
             self._optimise(rows.take(chosen), (targets[chosen] - self._centre) / self._scale)
             self._fitted_rows = n
         self.condition(rows, targets)
+
+    def is_due(self, n: int) -> bool:
+        """Whether `fit` would fit the parameters to so many targets."""
+        return n > _GROWTH * self._fitted_rows
 
     def condition(self, rows: Rows, targets: Array) -> None:
         """Take the targets as data and leave the parameters."""
@@ -100,21 +104,27 @@ class GaussianProcess:
         values = np.exp(self._theta)
         return _Parameters(values[: self._dimension], *values[self._dimension :])
 
-    def _matern(self, one: Array, two: Array) -> tuple[Array, Array]:
-        """Kernel, and −1 times its derivative by the squared distance, times 2."""
+    def _distance(self, one: Array, two: Array) -> Array:
+        """√5 times the distance of features, each in units of its length."""
         per_feature = self._parameters().lengths[self._groups]
         a, b = one / per_feature, two / per_feature
-        squared = np.maximum((a * a).sum(1)[:, None] + (b * b).sum(1) - 2 * a @ b.T, 0.0)
-        root = _SQRT_5 * np.sqrt(squared)
-        decay = np.exp(-root)
-        return (1 + root + 5 / 3 * squared) * decay, 5 / 3 * (1 + root) * decay
+        squared = a @ (-2 * b.T)
+        squared += (a * a).sum(1)[:, None]
+        squared += (b * b).sum(1)
+        np.maximum(squared, 0.0, out=squared)
+        root = np.sqrt(squared, out=squared)
+        root *= _SQRT_5
+        return root
 
     def _covariance(self, one: Rows, two: Rows) -> Array:
         parameters = self._parameters()
-        apart = np.abs(one.rungs[:, None] - two.rungs)
-        kernel, _ = self._matern(one.features, two.features)
-        result: Array = parameters.amplitude * kernel * np.exp(-apart / parameters.memory)
-        result += parameters.common * np.exp(-apart)
+        root = self._distance(one.features, two.features)
+        result = root + root * root / 3
+        result += 1
+        result *= np.exp(-root, out=root)
+        apart, places = _apart(one.rungs, two.rungs)
+        result *= (parameters.amplitude * np.exp(-apart / parameters.memory))[places]
+        result += (parameters.common * np.exp(-apart))[places]
         return result
 
     def _optimise(self, rows: Rows, targets: Array) -> None:
@@ -138,7 +148,9 @@ class GaussianProcess:
         """Negative log posterior of the parameters, up to a constant, and its gradient."""
         parameters, n = self._parameters(), len(targets)
         apart = np.abs(rows.rungs[:, None] - rows.rungs)
-        kernel, slope = self._matern(rows.features, rows.features)
+        root = self._distance(rows.features, rows.features)
+        decay = np.exp(-root)
+        kernel, slope = (1 + root + root * root / 3) * decay, 5 / 3 * (1 + root) * decay
         fading, common = np.exp(-apart / parameters.memory), parameters.common * np.exp(-apart)
         own = parameters.amplitude * kernel * fading
         factor = cho_factor(own + common + (parameters.noise + _JITTER) * np.eye(n), lower=True)
@@ -157,3 +169,10 @@ class GaussianProcess:
         off = (self._theta - self._prior_mean) / self._prior_sd
         loss = 0.5 * targets @ weights + np.log(np.diag(factor[0])).sum() + 0.5 * off @ off
         return float(loss), -0.5 * np.array(gradient) + off / self._prior_sd
+
+
+def _apart(one: Array, two: Array) -> tuple[Array, tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Distances of the few different rungs, and where they stand in the matrix of all distances."""
+    rows, row = np.unique(one, return_inverse=True)
+    columns, column = np.unique(two, return_inverse=True)
+    return np.abs(rows[:, None] - columns), (row[:, None], column[None, :])

@@ -28,7 +28,7 @@ class Mlflow:
     """Writes to an MLflow tracking store. Use as a context manager, which ends the runs left open."""
 
     def __init__(self) -> None:
-        self._client: MlflowClient = None
+        self._client: MlflowClient
         self._experiment = ""
         self._parent = ""
         self._open: dict[int, str] = {}
