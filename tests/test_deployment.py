@@ -1,7 +1,12 @@
 """From a run to files that ship: export, measure, convert; the deployed network as an objective."""
 
+import os
+import queue
 import shutil
 import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +19,10 @@ from jouleshift import cli, store
 from jouleshift.config import StudyConfig
 from jouleshift.deploy.artefact import check_path
 from jouleshift.deploy.deployed import Deployed
-from jouleshift.deploy.measured import Conditions
+from jouleshift.deploy.measured import Conditions, run_alone
 from jouleshift.deploy.runtime import load
+from jouleshift.energy import quiet
+from jouleshift.energy.quiet import measuring, telling
 from jouleshift.errors import BadInput
 from jouleshift.evaluate import Evaluator
 from jouleshift.exporting import export_run
@@ -129,6 +136,34 @@ def test_measuring_checks_first_and_says_how_it_knows(onnx_file):
     assert row.runtime in ("openvino", "onnxruntime")
     assert row.energy.kind == "estimated" and "15 W stated" in row.energy.origin
     assert row.latency is not None and 0 < row.latency.median_s < 1
+
+
+def test_a_command_that_waits_to_measure_says_for_whom(onnx_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("JOULESHIFT_LOCKS", str(tmp_path))
+    command = [sys.executable, "-m", "jouleshift", "measure", onnx_file, "--windows", "2", "--threads", "1"]
+    with measuring(timeout_s=5) as alone:
+        assert alone
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        words = process.stderr.readline()
+    shown, rest = process.communicate(timeout=120)
+    assert words.startswith(f"jouleshift: waiting to measure energy until process {os.getpid()} (")
+    assert words.endswith(") has measured\n") and rest == ""
+    assert process.returncode == 0 and "bit match" in shown
+
+
+def test_a_worker_that_waits_to_measure_tells_the_search(onnx_file, tmp_path, monkeypatch):
+    """The words of the process that measures reach whoever listens to the process that started it."""
+    monkeypatch.setenv("JOULESHIFT_LOCKS", str(tmp_path))
+    monkeypatch.setattr(quiet, "_tell", quiet._tell)
+    heard, lock = queue.Queue(), ExitStack()
+    telling(heard.put)
+    batch = np.zeros((8, 1, 8, 8), np.float32)
+    with lock, ThreadPoolExecutor(1) as threads:
+        assert lock.enter_context(measuring(timeout_s=5))
+        ran = threads.submit(run_alone, onnx_file, batch, QUICKLY)
+        assert f"until process {os.getpid()} (" in heard.get(timeout=60)
+        lock.close()
+        assert ran.result(timeout=60).energy.energy_j > 0
 
 
 def test_a_file_that_computes_something_else_is_refused(onnx_file, tmp_path):

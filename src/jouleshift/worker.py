@@ -30,10 +30,12 @@ def main() -> None:
 
 
 def serve(setup: dict[str, Any], messages: Iterator[dict[str, Any]], answers: IO[str]) -> None:
-    """Load everything once, then answer each trial with its epochs and its result."""
+    """Load everything once, then answer each trial with its epochs, what a person should know, its result."""
     from jouleshift.config import StudyConfig
+    from jouleshift.energy.quiet import telling
     from jouleshift.evaluate import Evaluator
 
+    telling(lambda text: _send(answers, {"note": text}))
     evaluator = Evaluator(
         StudyConfig(**setup["study"]), Path(setup["checkpoints"]), split=setup.get("split", "val")
     )

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from jouleshift.energy import quiet
 from jouleshift.energy.meter import EnergyMeter, Protocol
-from jouleshift.energy.quiet import measuring, trial_running, trials_running
+from jouleshift.energy.quiet import measuring, telling, trial_running, trials_running
 from jouleshift.energy.replay import VirtualClock
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -96,6 +97,53 @@ def test_a_training_stands_still_between_epochs_while_another_process_measures(t
         training.kill()
         training.communicate()
     assert not [stamp for stamp in stamps if began < stamp < ended]
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What a person who waits is told; after a fifth of the usual silence."""
+    words = []
+    monkeypatch.setattr(quiet, "_tell", words.append)
+    monkeypatch.setattr(quiet, "_SILENT_S", 0.4)
+    return words
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        ("measuring()", "waiting to measure energy until process {pid} (…) has measured"),
+        ("trial_running()", "waiting to measure energy until the epoch of process {pid} (…) ends"),
+    ],
+)
+def test_a_measurement_that_waits_says_once_for_whom(other, said, block, words):
+    process = other(block)
+    with measuring(timeout_s=1.5):
+        pass
+    (line,) = said
+    before, after = words.format(pid=process.pid).split("…")
+    assert line.startswith(before) and line.endswith(after) and "\n" not in line
+    assert len(line) == len(before) + 61 + len(after)
+    kill(process)
+    with measuring(timeout_s=5) as alone:
+        assert alone
+    assert len(said) == 1
+
+
+def test_a_short_wait_needs_no_words(other, said):
+    other("measuring()")
+    with measuring(timeout_s=0.1) as alone:
+        assert not alone
+    assert said == []
+
+
+def test_words_go_to_standard_error_or_elsewhere(capsys, monkeypatch):
+    monkeypatch.setattr(quiet, "_tell", quiet._tell)
+    quiet.tell("waiting")
+    assert capsys.readouterr() == ("", "jouleshift: waiting\n")
+    heard = []
+    telling(heard.append)
+    quiet.tell("waiting")
+    assert heard == ["waiting"] and capsys.readouterr() == ("", "")
 
 
 def test_a_trial_of_this_process_does_not_count():

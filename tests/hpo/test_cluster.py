@@ -62,12 +62,13 @@ def test_workers_die_and_join_and_every_trial_has_its_result(tmp_path):
         assert (done.trial.id, type(done.result)) == (1, Evaluation)
         dask.add()
         until(lambda: pool.free == 2)
-        pool.submit(trial(2))
+        pool.submit(trial(2, "wait"))
         pool.submit(trial(3, "exit"))
         results = {done.trial.id: done.result for done in collect(pool, 2)}
         assert results[2].error == 0.25
         assert results[3].kind == "crashed"
     assert epochs[0] == (1, 1)
+    assert "trial 2 waits" in notes
     assert list(tmp_path.glob(".shared-*")) == []
 
 

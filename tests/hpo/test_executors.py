@@ -41,6 +41,15 @@ def test_facts_and_epochs_and_results_arrive(tmp_path):
     assert epochs == [(1, 1), (2, 1)]
 
 
+def test_what_a_worker_has_to_say_arrives(tmp_path):
+    notes = []
+    work = Work({}, tmp_path / "run.log", command=COMMAND)
+    with LocalWorkers(work, 1, on_note=notes.append) as pool:
+        results = run(pool, trial(1), trial(2, "wait"))
+    assert notes == ["trial 2 waits"]
+    assert results[2].error == 0.25
+
+
 @pytest.mark.parametrize(
     ("do", "options", "kind", "message"),
     [

@@ -37,6 +37,8 @@ def main() -> None:
                 while True:
                     hog.append(bytearray(16 * 2**20))
                     time.sleep(0.01)
+            case "wait":
+                say({"note": f"trial {trial['id']} waits"})
             case "sleep":
                 time.sleep(1)
         say({"epoch": {"epoch": 1, "val_error": 0.5}})

@@ -21,11 +21,13 @@ from statistics import quantiles
 import numpy as np
 
 from jouleshift.deploy.program import Float32Array
+from jouleshift.energy.quiet import tell, telling
 from jouleshift.errors import BadInput
 from jouleshift.records import EnergyReading
 
 LATENCY_RUNS = 25
 _WARM_UP_RUNS = 10
+_POLL_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,15 @@ def run_alone(path: Path, images: Float32Array, conditions: Conditions) -> Ran:
 
     Raises `BadInput` where the file cannot be run.
     """
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    spawn = get_context("spawn")
+    words, said = spawn.Pipe(duplex=False)
+    with ProcessPoolExecutor(1, mp_context=spawn, initializer=telling, initargs=(said.send,)) as pool:
         try:
-            return pool.submit(_run, path, images, conditions).result()
+            running = pool.submit(_run, path, images, conditions)
+            while not running.done():
+                if words.poll(_POLL_S):
+                    tell(words.recv())
+            return running.result()
         except BrokenProcessPool:
             raise BadInput(f"the runtime's process died while running {path}") from None
 

@@ -25,7 +25,7 @@ from distributed import CancelledError, Client, Future, KilledWorker
 
 from jouleshift.errors import BadInput
 from jouleshift.hpo import remote
-from jouleshift.hpo.executor import Done, OnEpoch, Work
+from jouleshift.hpo.executor import Done, OnEpoch, OnNote, Work
 from jouleshift.hpo.jobqueue import submitted
 from jouleshift.records import Failure, Trial, result_from_json, to_json
 
@@ -33,7 +33,7 @@ LOSSES = 10
 """How many workers a trial may lose."""
 _LOOK_S = 1.0
 _CONNECT_S = 20
-_Event = Future | tuple[int, Mapping[str, Any]]
+_Event = Future | str | tuple[int, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class ClusterWorkers:
     Use as a context manager: jobs that it submitted end with it, workers of others stay.
     """
 
-    def __init__(self, where: str, work: Work, on_epoch: OnEpoch, on_note: Callable[[str], None]) -> None:
+    def __init__(self, where: str, work: Work, on_epoch: OnEpoch, on_note: OnNote) -> None:
         self._where, self._work = where, work
         self._measure_on: str | None = work.setup["study"]["measure_on"]
         self._on_epoch, self._note = on_epoch, on_note
@@ -113,6 +113,9 @@ class ClusterWorkers:
             return None
         if isinstance(event, Future):
             return self._ended(event)
+        if isinstance(event, str):
+            self._note(event)
+            return None
         number, epoch = event
         for placed in self._placed.values():
             if placed.task.trial.id == number:

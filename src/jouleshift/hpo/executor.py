@@ -19,6 +19,8 @@ from typing import Any, Protocol, Self
 from jouleshift.records import Evaluation, Failure, Trial
 
 OnEpoch = Callable[[Trial, Mapping[str, Any]], None]
+OnNote = Callable[[str], None]
+"""Told what a person who waits should know."""
 
 
 @dataclass(frozen=True)

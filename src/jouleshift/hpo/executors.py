@@ -7,10 +7,8 @@
 | cluster.yaml | `cluster`, on jobs that it submits to a queueing system (`jobqueue`) |
 """
 
-from collections.abc import Callable
-
 from jouleshift.errors import BadInput
-from jouleshift.hpo.executor import OnEpoch, Work, WorkerPool
+from jouleshift.hpo.executor import OnEpoch, OnNote, Work, WorkerPool
 from jouleshift.hpo.local import LocalWorkers
 
 
@@ -18,11 +16,11 @@ def make_workers(
     workers: int | str,
     work: Work,
     on_epoch: OnEpoch = lambda trial, epoch: None,
-    on_note: Callable[[str], None] = lambda note: None,
+    on_note: OnNote = lambda note: None,
 ) -> WorkerPool:
-    """The executor of that name, not yet entered. `on_note` is told what a person waiting should know."""
+    """The executor of that name, not yet entered."""
     if isinstance(workers, int):
-        return LocalWorkers(work, workers, on_epoch)
+        return LocalWorkers(work, workers, on_epoch, on_note=on_note)
     try:
         from jouleshift.hpo.cluster import ClusterWorkers
     except ImportError as error:

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from jouleshift.hpo.executor import Done, OnEpoch, Work
+from jouleshift.hpo.executor import Done, OnEpoch, OnNote, Work
 from jouleshift.hpo.seat import Seat
 from jouleshift.records import Trial, result_from_json, to_json
 
@@ -37,13 +37,14 @@ class LocalWorkers:
         count: int = 1,
         on_epoch: OnEpoch = lambda trial, epoch: None,
         gpus: Sequence[str] | None = None,
+        on_note: OnNote = lambda note: None,
     ) -> None:
         gpus = visible_gpus() if gpus is None else gpus
-        self._seats = [Seat(work, one_gpu(gpus, index)) for index in range(count)]
+        self._seats = [Seat(work, one_gpu(gpus, index), self._noted) for index in range(count)]
         self._idle = list(self._seats)
         self._threads = ThreadPoolExecutor(count)
-        self._on_epoch = on_epoch
-        self._events: queue.SimpleQueue[_Ended | _Epoch] = queue.SimpleQueue()
+        self._on_epoch, self._on_note = on_epoch, on_note
+        self._events: queue.SimpleQueue[_Ended | _Epoch | str] = queue.SimpleQueue()
         self.facts: Mapping[str, Any] = {}
         self.foreknown: Mapping[str, Any] = {}
 
@@ -74,10 +75,16 @@ class LocalWorkers:
         future.add_done_callback(lambda ended: self._events.put(_Ended(seat, ended)))
 
     def wait(self) -> Done:
-        while isinstance(event := self._events.get(), _Epoch):
-            self._on_epoch(event.trial, event.epoch)
+        while not isinstance(event := self._events.get(), _Ended):
+            if isinstance(event, _Epoch):
+                self._on_epoch(event.trial, event.epoch)
+            else:
+                self._on_note(event)
         self._idle.append(event.seat)
         return event.done.result()
+
+    def _noted(self, note: str) -> None:
+        self._events.put(note)
 
     def _run(self, seat: Seat, trial: Trial) -> Done:
         message = {"trial": to_json(trial)}

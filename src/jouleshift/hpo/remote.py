@@ -38,7 +38,7 @@ def describe(session: Session) -> Message:
 
 
 def run(session: Session, message: Message) -> dict[str, Any]:
-    """A trial's result as plain JSON, with the seconds it took; its epochs are events of the session."""
+    """A trial's result as plain JSON, and how many seconds it took; epochs are events of the session."""
     worker, number = get_worker(), message["trial"]["id"]
     result, duration_s = _seat(session).run(
         message, lambda epoch: worker.log_event(session.name, (number, dict(epoch)))
@@ -58,7 +58,11 @@ def _seat(session: Session) -> Seat:
     with _lock:
         if session.work.log not in _seats:
             _check(session)
-            _seats[session.work.log] = session.name, Seat(_on_this_worker(session.work))
+            worker = get_worker()
+            seat = Seat(
+                _on_this_worker(session.work), on_note=lambda note: worker.log_event(session.name, note)
+            )
+            _seats[session.work.log] = session.name, seat
         return _seats[session.work.log][1]
 
 

@@ -5,7 +5,7 @@ own (`python -m jouleshift.worker`), which speaks JSON lines over its standard i
 data set and its libraries loaded between trials, and is replaced when it dies:
 
     → {"setup": {…}}      ← {"ready": {…}, "foreknown": {…}} or {"bad_input": "…"}
-    → {"trial": {…}}      ← {"epoch": {…}} …  ← {"result": {…}}
+    → {"trial": {…}}      ← {"epoch": {…}} or {"note": "…"} …  ← {"result": {…}}
 
 With "measure": false beside the trial, a result of null says that it is trained and in its checkpoint.
 
@@ -32,7 +32,7 @@ from typing import IO, Any
 import psutil
 
 from jouleshift.errors import BadInput
-from jouleshift.hpo.executor import Work
+from jouleshift.hpo.executor import OnNote, Work
 from jouleshift.records import Failure, to_json
 
 ATTEMPTS = 3
@@ -47,8 +47,11 @@ Result = dict[str, Any] | None
 class Seat:
     """Runs trials one at a time; `close`, from any thread, ends whatever runs."""
 
-    def __init__(self, work: Work, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, work: Work, environment: Mapping[str, str] | None = None, on_note: OnNote = lambda note: None
+    ) -> None:
         self._work = work
+        self._on_note = on_note
         self._environment = environment or {}
         self._process: _Process | None = None
         self._closed = False
@@ -76,7 +79,7 @@ class Seat:
         for attempt in range(1, ATTEMPTS + 1):
             process = self._process or self._opened()
             try:
-                return process.run(message, on_epoch, self._work), process.elapsed_s
+                return process.run(message, on_epoch, self._on_note, self._work), process.elapsed_s
             except _Ended:
                 self._process = None
             if process.verdict is not None:
@@ -159,7 +162,9 @@ class _Process:
             raise BadInput(message["bad_input"])
         return message
 
-    def run(self, message: Message, on_epoch: Callable[[Message], None], work: Work) -> Result:
+    def run(
+        self, message: Message, on_epoch: Callable[[Message], None], on_note: OnNote, work: Work
+    ) -> Result:
         """The result of a trial. Raises _Ended where the process has; `verdict` says if we did it."""
         self._started = time.monotonic()
         self._send(message)
@@ -174,7 +179,10 @@ class _Process:
             if "result" in answer:
                 return answer["result"]
             self._enforce_limits(work)
-            on_epoch(answer["epoch"])
+            if "note" in answer:
+                on_note(answer["note"])
+            else:
+                on_epoch(answer["epoch"])
 
     def _enforce_limits(self, work: Work) -> None:
         if work.timeout_s is not None and self.elapsed_s > work.timeout_s:
