@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import moocore
 import numpy as np
@@ -136,6 +137,18 @@ def test_a_replay_proposes_one_in_fifty_and_ends_in_the_same_state(workers, fail
     assert proposed == [*early, 50, 100, 150]
     assert again._paused == driver.scheduler._paused
     assert [again.ask() for _ in range(5)] == [driver.scheduler.ask() for _ in range(5)]
+
+
+def test_a_trial_of_another_version_is_not_repeated():
+    """Neither another first proposal of the model, nor one that continues what was never paused."""
+    driver = Driver(search(seed=3)).run(40)
+    modelled = driver.trials[search().initial + 1]
+    continued = next(trial for trial in driver.trials if trial.parent is not None and trial.id > 11)
+    for wrong in (replace(modelled, seed=99), replace(continued, parent=1)):
+        again = search(seed=3)
+        before = [event for event in driver.events if event[1].id < wrong.id]
+        replay(again, before)
+        assert not again.repeat(wrong)
 
 
 def test_of_too_many_paused_trials_those_near_the_front_of_their_rung_stay(monkeypatch):

@@ -27,7 +27,7 @@ same place, and none ever waits. What a proposal looks at is bounded, so that it
 
 Replay. A proposal draws from a generator of its own, seeded by (seed, number of the proposal), and leaves no
 trace but its trial and the parameters of the surrogate. So a recorded trial is taken up without proposing it
-anew, and only one in fifty is proposed to see that it is the same.
+anew; only the first ones and one in fifty are proposed, to see that they are the same.
 """
 
 import numpy as np
@@ -123,7 +123,9 @@ class MoHyperband(Scheduler):
         return few or not np.isfinite(self._prospects.worst).all()
 
     def _catch_up(self, trial: Trial) -> bool:
-        if self._priors or self._knows_too_little or self._asked % _CHECKED == 0:
+        early = self._priors or self._knows_too_little or not self._prospects.data
+        impossible = trial.parent is not None and trial.parent not in self._paused
+        if early or impossible or self._asked % _CHECKED == 0:
             return False
         self._prospects.refit(np.random.default_rng([self.problem.seed, self._asked]))
         return True
@@ -157,13 +159,16 @@ class MoHyperband(Scheduler):
             return
         if not self._prospects.is_full(trial.id):
             if self._keeps(self._prospects.known[trial.id][None]).all():
-                self._paused.append(trial.id)
-                if len(self._paused) > _MAX_PAUSED:
-                    ranks = self._prospects.ranks(self._paused, self._front.shape[1])
-                    order = np.argsort(ranks, kind="stable")[:_KEPT_PAUSED]
-                    self._paused = [self._paused[k] for k in np.sort(order)]
+                self._pause(trial.id)
         elif np.all(values <= self._limits):
             self._front = _with_point(self._front, values[: self._front.shape[1]])
+
+    def _pause(self, trial_id: int) -> None:
+        self._paused.append(trial_id)
+        if len(self._paused) > _MAX_PAUSED:
+            ranks = self._prospects.ranks(self._paused, self._front.shape[1])
+            kept = np.sort(np.argsort(ranks, kind="stable")[:_KEPT_PAUSED])
+            self._paused = [self._paused[k] for k in kept]
 
     def _learn(self, rng: np.random.Generator) -> Gain:
         """What is known now, as the worth of candidates."""
