@@ -79,11 +79,16 @@ def search(
 def resolve(config: StudyConfig) -> StudyConfig:
     """The configuration with everything that was left open decided and data paths made absolute.
 
-    Raises `BadInput` for what would otherwise be noticed only when the search has ended: an unknown region.
+    Raises `BadInput` for what would otherwise be noticed only when a worker has started (an unknown scheduler
+    or hyperparameter) or the search has ended (an unknown region).
     """
     from jouleshift.energy.carbon import place
+    from jouleshift.hpo import scheduler_class
+    from jouleshift.space import narrowed
 
     place(config.model_dump())
+    narrowed(config.space)
+    scheduler_class(config.scheduler)
     decided: dict[str, Any] = {}
     name = config.data
     if config.data not in BUILT_IN_DATA:

@@ -15,6 +15,7 @@ nine tenths of its samples on the top tenth of the range.
 """
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
@@ -100,25 +101,33 @@ TABLE_1: Mapping[str, Choice | Range] = {
 to 7 print learning rates up to 0.199, above its Table 1, so a user may ask for as much."""
 
 
-def build_space(max_depth: int, overrides: Mapping[str, Any] | None = None) -> "ConfigurationSpace":
-    """The space of Table 1 for a network with `max_depth` convertible layers.
+def narrowed(overrides: Mapping[str, Any], max_depth: int = sys.maxsize) -> dict[str, Choice | Range]:
+    """Table 1 after the user's overrides, for a network with `max_depth` convertible layers, where known.
 
-    `overrides` maps a hyperparameter's name to a range [low, high], a list of names, or one value, which
-    fixes it. Fixed hyperparameters stay in the space as constants, so every configuration names all eleven.
     Raises BadInput for an unknown name (with the nearest one) and for a value outside Table 1.
     """
-    from ConfigSpace import ConfigurationSpace
-
     table = {**TABLE_1, "shift_depth": Range(0, max_depth, max_depth)}
-    for name, wanted in (overrides or {}).items():
+    for name, wanted in overrides.items():
         if name not in table:
             raise BadInput(f"space: unknown hyperparameter {name!r}{nearest(name, table)}")
         try:
             table[name] = table[name].narrowed(wanted)
         except ValueError as error:
             raise BadInput(f"space: {name} {error}") from None
+    return table
+
+
+def build_space(max_depth: int, overrides: Mapping[str, Any] | None = None) -> "ConfigurationSpace":
+    """The space of Table 1 for a network with `max_depth` convertible layers.
+
+    `overrides` maps a hyperparameter's name to a range [low, high], a list of names, or one value, which
+    fixes it. Fixed hyperparameters stay in the space as constants, so every configuration names all eleven.
+    Raises BadInput as `narrowed` does.
+    """
+    from ConfigSpace import ConfigurationSpace
+
     space = ConfigurationSpace(name="table-1")
-    space.add(*(_hyperparameter(name, entry) for name, entry in table.items()))
+    space.add(*(_hyperparameter(name, entry) for name, entry in narrowed(overrides or {}, max_depth).items()))
     return space
 
 

@@ -1,4 +1,5 @@
 import shutil
+from contextlib import contextmanager
 
 import pytest
 
@@ -16,23 +17,30 @@ FLAGS = (
 )
 
 
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory):
+@contextmanager
+def chromium(user_data: str):
     """Headless Chromium in which no name resolves, driven as a person would."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("needs chromium and chromium-driver")
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
-    options.binary_location = chromium
+    options.binary_location = shutil.which("chromium")
     for flag in FLAGS:
         options.add_argument(flag)
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
+    options.add_argument(f"--user-data-dir={user_data}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    made = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    yield made
-    made.quit()
+    made = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    try:
+        yield made
+    finally:
+        made.quit()
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    if not shutil.which("chromium") or not shutil.which("chromedriver"):
+        pytest.skip("needs chromium and chromium-driver")
+    with chromium(str(tmp_path_factory.mktemp("chromium"))) as made:
+        yield made
 
 
 @pytest.fixture

@@ -183,18 +183,9 @@ def test_a_narrow_screen_does_not_scroll_sideways(opened):
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def busy_s(browser):
-    """Seconds of processor time that the thread of the page has used so far."""
-    metrics = browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
-    return next(m["value"] for m in metrics if m["name"] == "ThreadTime")
-
-
-def test_ten_thousand_trials_open_in_two_seconds(opened, browser):
-    browser.execute_cdp_cmd("Performance.enable", {})
-    before = busy_s(browser)
-    opened(hyperband_run(10_000), deep=True)
-    took = busy_s(browser) - before
-    assert 0.05 < took < 2  # processor time, so that the machine's other work does not count
+def test_ten_thousand_trials_open_and_can_be_pointed_at(opened):
+    """How fast is in benchmarks/report_opening.py."""
+    browser = opened(hyperband_run(10_000), deep=True)
     assert "lower budget (8879)" in browser.find_element("css selector", "#front-plot .legend").text
     hover_at(browser, "#front-plot .js-fill")
     wait_for(browser.find_element("id", "tip").is_displayed)

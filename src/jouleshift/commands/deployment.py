@@ -70,12 +70,14 @@ def measure(
     """
     from rich.console import Console
 
-    from jouleshift.deploy.measured import Conditions
     from jouleshift.energy.carbon import place
+
+    where = place({}, **Place.given(elsewhere))  # refused before torch is loaded
+
+    from jouleshift.deploy.measured import Conditions
     from jouleshift.measuring import measure_model
     from jouleshift.shown import measured_table
 
-    where = place({}, **Place.given(elsewhere))
     conditions = Conditions(runtime, batch, threads or os.cpu_count() or 1, power_w, windows)
     Console().print(measured_table(measure_model(model, conditions), where))
 

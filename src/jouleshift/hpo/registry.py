@@ -63,7 +63,7 @@ def make_scheduler(
         raise BadInput(f"budgets {min_budget} … {max_budget}: expected 1 ≤ min_budget ≤ max_budget")
     if eta < 2:
         raise BadInput(f"eta {eta}: expected at least 2")
-    kind = _scheduler_class(name)
+    kind = scheduler_class(name)
     if priors and not kind.takes_priors:
         raise BadInput(f"scheduler {name!r} takes no priors; mo-hyperband does")
     if acquisition != Problem.acquisition and not kind.takes_acquisitions:
@@ -76,7 +76,8 @@ def make_scheduler(
     )  # fmt: skip
 
 
-def _scheduler_class(name: str) -> type[Scheduler]:
+def scheduler_class(name: str) -> type[Scheduler]:
+    """The class behind a name or "package.module:Class". Raises BadInput."""
     path = name if ":" in name else _SCHEDULERS.get(name)
     if path is None:
         raise BadInput(f"unknown scheduler {name!r}{nearest(name, _SCHEDULERS)}")

@@ -192,6 +192,7 @@ const report = (() => {
 
   function draw() {
     if (!all.length) return;
+    if (!drawn) plot.replaceChildren(); // the drawing that was there before any script ran
     Plotly.react(plot, traces(), layout(), config);
     if (!drawn) listen(plot);
     drawn = true;

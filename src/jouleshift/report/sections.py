@@ -15,6 +15,7 @@ from jouleshift.report.sentences import (
     headline,
     state_in_words,
 )
+from jouleshift.report.sketch import front_sketch
 from jouleshift.report.tables import further_objectives, hyperparameters, show_value
 from jouleshift.report.units import listed, percent, quantity, unit_for, upper_limit
 
@@ -82,8 +83,15 @@ def front_figure(view: Digest) -> Markup:
         _controls() if view.results else None,
         E(
             "figure",
-            E("div", id="front-plot", class_="plot", tabindex=0, role="img", aria_label=words),
-            E("noscript", "The figure needs JavaScript; front.png beside this page shows the same."),
+            E(
+                "div",
+                front_sketch(view),
+                id="front-plot",
+                class_="plot",
+                tabindex=0,
+                role="img",
+                aria_label=words,
+            ),
             E("figcaption", words),
         ),
         stamp(view),
