@@ -3,7 +3,7 @@
     python -m benchmarks.report_opening
 
 Two figures: when the page is first painted (headline, tables and a drawing of the front wait for no script),
-and when every script has run and the front can be played with. Each for a browser that was just started, where
+and when every script has run and the front can be played with. Each for a browser just started, where
 plotly.js is compiled first, and for the same page opened again in it.
 """
 
