@@ -16,7 +16,7 @@ dimension, which keeps the model smooth enough in many dimensions (Hvarfner, Hel
 are fitted anew when the data has grown by a sixth.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -119,12 +119,14 @@ class GaussianProcess:
     def _covariance(self, one: Rows, two: Rows) -> Array:
         parameters = self._parameters()
         root = self._distance(one.features, two.features)
-        result = root + root * root / 3
+        result = root * root
+        result /= 3
+        result += root
         result += 1
-        result *= np.exp(-root, out=root)
-        apart, places = _apart(one.rungs, two.rungs)
-        result *= (parameters.amplitude * np.exp(-apart / parameters.memory))[places]
-        result += (parameters.common * np.exp(-apart))[places]
+        result *= np.exp(np.negative(root, out=root), out=root)
+        apart, spread = _apart(one.rungs, two.rungs)
+        result *= spread(parameters.amplitude * np.exp(-apart / parameters.memory))
+        result += spread(parameters.common * np.exp(-apart))
         return result
 
     def _optimise(self, rows: Rows, targets: Array) -> None:
@@ -171,8 +173,13 @@ class GaussianProcess:
         return float(loss), -0.5 * np.array(gradient) + off / self._prior_sd
 
 
-def _apart(one: Array, two: Array) -> tuple[Array, tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Distances of the few different rungs, and where they stand in the matrix of all distances."""
-    rows, row = np.unique(one, return_inverse=True)
-    columns, column = np.unique(two, return_inverse=True)
-    return np.abs(rows[:, None] - columns), (row[:, None], column[None, :])
+def _apart(one: Array, two: Array) -> tuple[Array, Callable[[Array], Array]]:
+    """Distances of the few different rungs, and what spreads a value for each of them over the matrix of all
+    distances, or over its only different row."""
+    rungs, rows = np.unique(one, return_inverse=True)
+    others, columns = np.unique(two, return_inverse=True)
+
+    def spread(values: Array) -> Array:
+        return values[:, columns] if len(rungs) == 1 else values[np.ix_(rows, columns)]
+
+    return np.abs(rungs[:, None] - others), spread
