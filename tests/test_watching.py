@@ -1,6 +1,9 @@
 """`status --watch`: what is drawn, what is written elsewhere, and when it ends."""
 
 import io
+import signal
+import subprocess
+import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -102,3 +105,18 @@ def test_a_run_that_nobody_writes_is_shown_once(tmp_path, started):
 def test_what_is_no_run_is_refused(tmp_path):
     with pytest.raises(BadInput, match="is not a run directory"):
         watching.watch(tmp_path, console(False))
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
+def test_who_stops_watching_leaves_the_run_alone(started, how):
+    run, journal = started
+    before = (run / store.JOURNAL).read_bytes()
+    command = [sys.executable, "-u", "-m", "jouleshift", "status", "--watch", run]
+    watcher = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert watcher.stdout.readline().startswith("[1/10] trial 1")
+    watcher.send_signal(how)
+    _, said = watcher.communicate(timeout=20)
+    assert watcher.returncode == 130
+    assert "Traceback" not in said and said.count("\n") <= 1, said
+    journal.append(Finished(3, evaluation(0.25, 1e-8), 1.0))
+    assert (run / store.JOURNAL).read_bytes().startswith(before)
