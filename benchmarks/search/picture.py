@@ -26,7 +26,8 @@ STYLES = {
 def main() -> None:
     target, *files = map(Path, sys.argv[1:])
     runs, best = load(files), read(BEST)
-    figure, axes = plt.subplots(1, len(best), figsize=(2.6 * len(best), 2.9), layout="constrained")
+    figure, grid = plt.subplots(2, 3, figsize=(9, 6), layout="constrained")
+    axes = grid.ravel()
     for axis, problem in zip(axes, best, strict=True):
         for method, (colour, line, width) in STYLES.items():
             epochs = sorted(
@@ -38,8 +39,8 @@ def main() -> None:
         axis.set_xticks([54, 135, 270, 540, 1080], ["54", "135", "270", "540", "1080"], fontsize=7)
         axis.minorticks_off()
         axis.tick_params(axis="y", labelsize=7)
-    axes[0].set_ylabel("hypervolume regret, median")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=7, fontsize=8)
+    figure.supylabel("hypervolume regret, median over seeds", fontsize=10)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     figure.savefig(target, dpi=110)
 
 
