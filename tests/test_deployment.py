@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from safetensors.numpy import load_file, save_file
 
@@ -128,6 +129,15 @@ def test_export_from_python_follows_the_suffix(tmp_path):
     js.export(model, tmp_path / "model.onnx", batch)
     wanted = js.lower(model, batch).run(batch.numpy())
     np.testing.assert_array_equal(load(tmp_path / "model.onnx", "onnxruntime")(batch.numpy()), wanted)
+
+
+def test_images_that_lie_in_memory_by_pixel_are_kept_as_they_are(tmp_path):
+    """As images of a folder do; safetensors writes a tensor's memory, whatever its strides."""
+    model, batch = shifted(Everything()), images(64).contiguous(memory_format=torch.channels_last)
+    js.export(model, tmp_path / "model.safetensors", batch)
+    kept = load_file(check_path(tmp_path / "model.safetensors"))
+    np.testing.assert_array_equal(kept["images"], batch[:16].numpy())
+    np.testing.assert_array_equal(load(tmp_path / "model.safetensors")(kept["images"]), kept["logits"])
 
 
 def test_measuring_checks_first_and_says_how_it_knows(onnx_file):

@@ -40,7 +40,7 @@ def export(
     target = Path(path)
     form = form_of(target)
     program = model if isinstance(model, p.IntegerProgram) else lower(model, example_input)
-    images = example_input[:CHECK_IMAGES].detach().cpu().numpy().astype(np.float32)
+    images = example_input[:CHECK_IMAGES].detach().cpu().numpy().astype(np.float32, order="C")
     with TemporaryDirectory(prefix="jouleshift-") as folder:
         draft = Path(folder) / target.name
         written = (*_WRITERS[form](program, draft, images), _write_check(program, draft, images))
