@@ -14,6 +14,7 @@ from jouleshift.deploy import program as p
 from jouleshift.deploy.c import write_c
 from jouleshift.deploy.c.arena import Buffer, live_bytes, plan
 from jouleshift.deploy.c.build import STRICT, build, executor
+from jouleshift.deploy.c.kernels import kernel, rendered
 from jouleshift.deploy.c.writer import identifier
 from jouleshift.deploy.lower import lower
 from jouleshift.deploy.reference import execute
@@ -78,6 +79,13 @@ def test_every_node_equals_the_oracle_and_the_sanitizers_are_silent(name, tmp_pa
     np.testing.assert_array_equal(
         run(program, pictures, tmp_path, SANITIZED, name=name), oracle(program, pictures)
     )
+
+
+def test_what_two_pools_share_is_written_once():
+    pools = [kernel("averagepool", IN="int16", OUT=out) for out in ("int16", "uint8", "int32")]
+    functions = re.findall(r"^static \w+ (\w+)\(", rendered(pools), re.MULTILINE)
+    assert "total_int16" in functions
+    assert len(functions) == len(set(functions))
 
 
 @pytest.mark.parametrize("multiplier", [(), ("-DJS_HAVE_MULTIPLIER",)], ids=("shifts", "multiplier"))
