@@ -20,6 +20,7 @@ STYLES = {
     "optuna-tpe": ("tab:olive", "--", 1.2),
     "syne-tune-moasha": ("tab:purple", "-.", 1.2),
     "neps-mo-hyperband": ("tab:brown", "-.", 1.2),
+    "botorch-qlognehvi": ("tab:cyan", "--", 1.2),
 }
 
 

@@ -26,7 +26,7 @@ TINY = {
     "search": "--trials 3 --max-budget 1 --limit-train 40 --limit-val 20",
     "demo": "--trials 2",
     "paper": "--scale 0.01 --seeds 1 --trials 2 --max-budget 1 --limit-train 40 --limit-val 20 "
-    "--scheduler random --cifar10 photos --caltech101 photos",
+    "--scheduler random --device cpu --cifar10 photos --caltech101 photos",
     "verify": "--seeds 1",
     "measure": "--power-w 10",
 }

@@ -17,7 +17,9 @@ RUN_ELSEWHERE = {"docs/energy.md": "tests/energy/test_docs.py"}
 
 SHELL = [(s, c) for page in PAGES for s in snippets(page) if s.language == "sh" for c in commands(s.text)]
 INLINE = [(page.name, c) for page in PAGES for c in inline_commands(page)]
-BEFORE = {"README.md": "import torch\nmodel = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3))\n"}
+SEARCHED = {"deploy.md": "jouleshift search photos/ --out runs/photos"}
+"""A command that a page takes for granted."""
+BEFORE = {"README.md": "from jouleshift.models import create\nmodel = create('resnet20', 10)\n"}
 """What a page's Python takes for granted."""
 BEFORE["docs/deploy.md"] = (
     "import torch, jouleshift as js\nfrom jouleshift.models.registry import create\n"
@@ -70,6 +72,8 @@ def stage(folder):
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_the_commands_of_a_page_run_in_order(page, tmp_path):
     stage(tmp_path)
+    if page.name in SEARCHED:
+        assert jouleshift(*quick(SEARCHED[page.name])[1:], cwd=tmp_path, timeout=300).returncode == 0
     for snippet in snippets(page):
         for command in commands(snippet.text) if snippet.language == "sh" else []:
             if not why_not_run(command):
