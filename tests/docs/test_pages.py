@@ -68,8 +68,10 @@ def stage(folder):
     pq.write_table(table, folder / "cifar10-train.parquet")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(p, id=p.name, marks=() if p.name == "README.md" else pytest.mark.slow) for p in PAGES],
+)
 def test_the_commands_of_a_page_run_in_order(page, tmp_path):
     stage(tmp_path)
     if page.name in SEARCHED:
