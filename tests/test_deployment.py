@@ -1,5 +1,6 @@
 """From a run to files that ship: export, measure, convert; the deployed network as an objective."""
 
+import io
 import os
 import queue
 import shutil
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from rich.console import Console
 from safetensors.numpy import load_file, save_file
 
 import jouleshift as js
@@ -20,15 +22,16 @@ from jouleshift import cli, store
 from jouleshift.config import StudyConfig
 from jouleshift.deploy.artefact import check_path
 from jouleshift.deploy.deployed import Deployed
-from jouleshift.deploy.measured import Conditions, run_alone
+from jouleshift.deploy.measured import Conditions, Latency, run_alone
 from jouleshift.deploy.runtime import load
 from jouleshift.energy import quiet
 from jouleshift.energy.quiet import measuring, telling
 from jouleshift.errors import BadInput
 from jouleshift.evaluate import Evaluator
 from jouleshift.exporting import export_run
-from jouleshift.measuring import measure_model
-from jouleshift.records import Evaluation
+from jouleshift.measuring import Measured, measure_model
+from jouleshift.records import CarbonIntensity, EnergyReading, Evaluation
+from jouleshift.shown import measured_table
 from tests.deploy.networks import Everything, images, shifted
 
 EIGHT_BITS = {"activation_integer_bits": 3, "activation_fraction_bits": 5, "weight_bits": 4}
@@ -245,3 +248,15 @@ def test_the_commands(run, onnx_file, tmp_path, capsys, monkeypatch):
     command("convert", "resnet20", "--depth", 2, "--weight-bits", 3)
     shown = capsys.readouterr().out
     assert "2 of 20 layers" in shown and "depth is 2" in shown and "PS, 3 bits" in shown
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_what_is_measured_is_shown_with_its_origin_and_flags(width):
+    reading = EnergyReading(6e-3, "deployed", "estimated", "time × 10 W stated", flags=("busy-machine",))
+    row = Measured("network.onnx", "onnxruntime", 64, Latency(0.159, 0.15, 0.171, 25), reading, "bit match")
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(measured_table([row], CarbonIntensity(450.0, "world", 2023, "made up")))
+    shown = console.export_text()
+    for words in ("network.onnx", "onnxruntime", "estimated: time × 10 W stated [busy-machine]", "bit match"):
+        assert words in shown
+    assert "159 ms" in shown and "6.00 mJ" in shown and "…" not in shown.replace("(150 …", "")

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 from torch import nn
 
 from jouleshift.conversion import LayerPlan, weight_bytes
@@ -47,17 +49,23 @@ def _format(plan: LayerPlan) -> str:
 
 
 def measured_table(measured: Sequence[Measured], intensity: CarbonIntensity) -> Table:
-    """A row a way to run the network."""
-    table = Table("network", "runtime", "batch", "latency", "energy / image", "CO₂eq / image", "known as")
+    """A row a way to run the network; below, what its energies are known by."""
+    table = Table(box=SIMPLE_HEAD, caption_justify="left")
+    for heading in ("network", "runtime", "batch", "latency", "energy / image", "CO₂eq / image", "known as"):
+        width = 12 if heading == "network" else None
+        table.add_column(
+            heading, overflow="fold", min_width=width, no_wrap=heading in ("runtime", "batch", "known as")
+        )
+    origins: dict[str, None] = {}
     for row in measured:
         energy_j = row.energy.energy_j
         grams = None if energy_j is None else intensity.emissions_g(energy_j)
-        flags = f" [{', '.join(row.energy.flags)}]" if row.energy.flags else ""
-        known = f"{row.energy.kind}: {row.energy.origin}{flags}"
         table.add_row(
-            row.network, row.runtime, str(row.batch or "–"), row.latency.in_words() if row.latency else "–",
-            quantity(energy_j, "J"), quantity(grams, "g"), known,
+            Text(row.network), row.runtime, str(row.batch or "–"), row.latency.in_words() if row.latency else "–",
+            quantity(energy_j, "J"), quantity(grams, "g"), row.energy.kind,
         )  # fmt: skip
+        flags = f" [{', '.join(row.energy.flags)}]" if row.energy.flags else ""
+        origins[f"{row.energy.kind}: {row.energy.origin}{flags}"] = None
     checks = [row.check for row in measured if row.check]
-    table.caption = "; ".join([*checks, intensity.in_words])
+    table.caption = Text("\n".join([*checks, *origins, intensity.in_words]))  # flags in [ ] are no markup
     return table
