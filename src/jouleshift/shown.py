@@ -60,8 +60,9 @@ def measured_table(measured: Sequence[Measured], intensity: CarbonIntensity) -> 
     for row in measured:
         energy_j = row.energy.energy_j
         grams = None if energy_j is None else intensity.emissions_g(energy_j)
+        latency = row.latency.in_words() if row.latency else "–"
         table.add_row(
-            Text(row.network), row.runtime, str(row.batch or "–"), row.latency.in_words() if row.latency else "–",
+            Text(row.network), row.runtime, str(row.batch or "–"), latency,
             quantity(energy_j, "J"), quantity(grams, "g"), row.energy.kind,
         )  # fmt: skip
         flags = f" [{', '.join(row.energy.flags)}]" if row.energy.flags else ""
