@@ -17,6 +17,13 @@ def series(*values):
     return IntensitySeries([START + timedelta(hours=i) for i in range(len(values))], values, "test")
 
 
+@pytest.mark.parametrize("duration_s", [0.7, 9.123, 29.311, 61.7, 3599.9])
+def test_of_equally_green_starts_the_first_is_best(duration_s):
+    times = [START + timedelta(hours=hour) for hour in (0, 6, 12)]
+    best = IntensitySeries(times, (300.1, 100.1, 200.1), "test").best_start(duration_s).best
+    assert best.start == START + timedelta(hours=6)
+
+
 def test_the_night_before_by_hand():
     """300 300 100 200 300: one hour is best at 2 h; two hours from 2 h on mean 150; ninety minutes 133.3."""
     day = series(300, 300, 100, 200, 300)

@@ -24,6 +24,8 @@ from jouleshift.errors import BadInput, nearest
 from jouleshift.records import CarbonIntensity
 
 _COLUMNS = ("time", "g_per_kwh")
+_DIGITS = 6
+"""Of g/kWh: what differs less is the same, so that rounding decides no start."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ class IntensitySeries:
         return (self._integral(start + timedelta(seconds=duration_s)) - self._integral(start)) / duration_s
 
     def best_start(self, duration_s: float) -> Choice:
-        """When to start a run of `duration_s` seconds; BadInput where the series is shorter than the run."""
+        """When to start a run of `duration_s` seconds, as early as is best; BadInput where the series is shorter
+        than the run."""
         length_s = (self.end - self.start).total_seconds()
         if not 0 <= duration_s <= length_s:
             run_h, series_h = duration_s / 3600, length_s / 3600
@@ -110,7 +113,7 @@ class IntensitySeries:
         ends = [edge - timedelta(seconds=duration_s) for edge in self._edges]
         starts = sorted({start for start in [*self._edges, *ends] if self.start <= start <= latest})
         slots = [Slot(start, self.mean(start, duration_s)) for start in starts]
-        by_grams = sorted(slots, key=lambda slot: slot.grams_per_kwh)
+        by_grams = sorted(slots, key=lambda slot: round(slot.grams_per_kwh, _DIGITS))
         return Choice(best=by_grams[0], worst=by_grams[-1], first=slots[0])
 
     def intensity(self, start: datetime, duration_s: float) -> CarbonIntensity:
