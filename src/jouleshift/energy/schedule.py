@@ -101,8 +101,8 @@ class IntensitySeries:
         return (self._integral(start + timedelta(seconds=duration_s)) - self._integral(start)) / duration_s
 
     def best_start(self, duration_s: float) -> Choice:
-        """When to start a run of `duration_s` seconds, as early as is best; BadInput where the series is shorter
-        than the run."""
+        """When to start a run of `duration_s` seconds, as early as is best. BadInput where the series is
+        shorter than the run."""
         length_s = (self.end - self.start).total_seconds()
         if not 0 <= duration_s <= length_s:
             run_h, series_h = duration_s / 3600, length_s / 3600
