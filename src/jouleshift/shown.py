@@ -8,10 +8,11 @@ from rich.text import Text
 from torch import nn
 
 from jouleshift.conversion import LayerPlan, weight_bytes
+from jouleshift.deploy.measured import Latency
 from jouleshift.exporting import Exported
 from jouleshift.measuring import Measured
 from jouleshift.records import CarbonIntensity
-from jouleshift.report.units import percent, quantity
+from jouleshift.report.units import percent, quantity, significant
 
 
 def exported_in_words(exported: Exported) -> Iterator[str]:
@@ -48,6 +49,17 @@ def _format(plan: LayerPlan) -> str:
     return f"{config.kind}, {config.weight_bits} bits, reads {sign} {bits}"
 
 
+def latency_in_words(latency: Latency) -> str:
+    """The median and the middle half, in milliseconds.
+
+    >>> latency_in_words(Latency(0.0012, 0.0011, 0.159, 25))
+    '1.20 ms (1.10 … 159, n = 25)'
+    """
+    seconds = (latency.median_s, latency.low_s, latency.high_s)
+    median, low, high = (significant(1000 * value) for value in seconds)
+    return f"{median} ms ({low} … {high}, n = {latency.runs})"
+
+
 def measured_table(measured: Sequence[Measured], intensity: CarbonIntensity) -> Table:
     """A row a way to run the network; below, what its energies are known by."""
     table = Table(box=SIMPLE_HEAD, caption_justify="left")
@@ -60,7 +72,7 @@ def measured_table(measured: Sequence[Measured], intensity: CarbonIntensity) -> 
     for row in measured:
         energy_j = row.energy.energy_j
         grams = None if energy_j is None else intensity.emissions_g(energy_j)
-        latency = row.latency.in_words() if row.latency else "–"
+        latency = latency_in_words(row.latency) if row.latency else "–"
         table.add_row(
             Text(row.network), row.runtime, str(row.batch or "–"), latency,
             quantity(energy_j, "J"), quantity(grams, "g"), row.energy.kind,

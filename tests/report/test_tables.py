@@ -109,7 +109,7 @@ def test_terminal_table_says_so_if_nothing_dominates():
 
 def test_terminal_table_says_so_if_the_default_is_the_front():
     text = printed(run_of(record(1, 0.1, 3e-9, bracket=-1), record(2, 0.3, 4e-9)))
-    assert "The default configuration alone is on the front." in text
+    assert "The default configuration alone is on the front: nothing dominates it." in text
 
 
 def test_terminal_table_fits_its_width_and_cuts_no_word():

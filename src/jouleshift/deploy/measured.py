@@ -39,21 +39,6 @@ class Latency:
     high_s: float
     runs: int
 
-    def in_words(self) -> str:
-        """The median and the middle half, in milliseconds.
-
-        >>> Latency(0.0012, 0.0011, 0.0014, 25).in_words()
-        '1.20 ms (1.10 … 1.40, n = 25)'
-        """
-        median, low, high = (
-            _three_digits(1000 * value) for value in (self.median_s, self.low_s, self.high_s)
-        )
-        return f"{median} ms ({low} … {high}, n = {self.runs})"
-
-
-def _three_digits(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:#.3g}"
-
 
 @dataclass(frozen=True)
 class Conditions:

@@ -198,7 +198,7 @@ def _caption(comparison: Comparison, goal: Goal) -> str:
         beaten = f" {winners} of {size} on the front dominate it." if size else ""
         return f"The default configuration breaks {kept_out}.{beaten}"
     if [r.trial.id for r in comparison.front] == [comparison.default.trial.id]:
-        return "The default configuration alone is on the front."
+        return "The default configuration alone is on the front: nothing dominates it."
     if not winners:
         return f"None of the {size} on the front dominates the default configuration."
     return f"★ {winners} of {size} on the front dominate the default configuration."
