@@ -300,6 +300,36 @@ class TestSearch:
         assert "did you mean 'parquet'?" in done.stderr
 
 
+def test_a_run_named_twice_and_a_run_without_its_journal_are_refused(finished, tmp_path):
+    run, _ = finished
+    done = jouleshift("report", run, run, "--out", tmp_path / "two", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1) and "named twice" in done.stderr
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / store.JOURNAL).unlink()
+    before = (tmp_path / "run" / "trials.csv").read_bytes()
+    for command in (("report", "run"), ("status", "run"), ("search", "digits", *FIVE, "--out", "run")):
+        done = jouleshift(*command, cwd=tmp_path)
+        assert done.returncode == 2, done.stderr
+        assert f"has lost {store.JOURNAL}" in done.stderr
+    assert (tmp_path / "run" / "trials.csv").read_bytes() == before
+    shutil.copy(run / store.JOURNAL, tmp_path / "run")
+    (tmp_path / "run" / store.ENVIRONMENT).write_text("{")
+    done = jouleshift("search", "digits", *FIVE, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 2 and "cannot read" in done.stderr
+
+
+def test_images_that_changed_since_a_run_began_are_refused(tmp_path):
+    for number in range(60):
+        picture(tmp_path / "photos" / ("cat", "dog")[number % 2] / f"{number}.png", 4 * number)
+    flags = ("--model", "tiny", "--max-budget", "1", "--scheduler", "random", "--out", "run")
+    assert jouleshift("search", "photos", *flags, "--trials", "1", cwd=tmp_path).returncode == 0
+    for number in range(60, 80):
+        picture(tmp_path / "photos" / "cat" / f"{number}.png", number)
+    done = jouleshift("search", "photos", *flags, "--trials", "2", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "the images of" in done.stderr and "--fresh" in done.stderr
+
+
 def test_a_folder_of_pictures_is_searched_from_python(tmp_path):
     for label in range(2):
         for number in range(30):

@@ -143,6 +143,52 @@ def test_images_that_lie_in_memory_by_pixel_are_kept_as_they_are(tmp_path):
     np.testing.assert_array_equal(load(tmp_path / "model.safetensors")(kept["images"]), kept["logits"])
 
 
+def test_an_export_lists_all_its_files_and_overwrites_nobody_else_s(tmp_path):
+    model, batch = shifted(Everything()), images(16)
+    written = js.export(model, tmp_path / "net.c", batch)
+    assert written[0] == tmp_path / "net.c"
+    assert set(written) == set(tmp_path.iterdir())
+    assert js.export(model, tmp_path / "net.c", batch) == written
+    with pytest.raises(BadInput, match="folder of its own"):
+        js.export(model, tmp_path / "other.c", batch)
+    js.export(model, tmp_path / "net.safetensors", batch)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "README.md").write_text("mine")
+    with pytest.raises(BadInput, match=r"README\.md is there already"):
+        js.export(model, tmp_path / "mine" / "net.c", batch)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["README.md"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"batch": 0}, {"threads": -1}, {"windows": 0}, {"power_w": -5.0}, {"power_w": float("nan")}],
+    ids=str,
+)
+def test_conditions_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(BadInput, match=next(iter(wrong))):
+        Conditions(**wrong)
+
+
+@pytest.mark.parametrize("arguments", [{"n_items": 0}, {"n_items": 1, "power_w": -3.0}])
+def test_measuring_nothing_or_less_is_refused(arguments):
+    with pytest.raises(BadInput, match="expected"):
+        js.measure(lambda: None, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("tiny", "--classes", "0"), "classes 0"),
+        (("tiny", "--channels", "-1"), "channels -1"),
+        (("json:loads",), "cannot be built"),
+    ],
+)
+def test_networks_that_cannot_be_are_refused(words, message, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["jouleshift", "convert", *words])
+    assert cli.run() == 2
+    assert message in capsys.readouterr().err
+
+
 def test_measuring_checks_first_and_says_how_it_knows(onnx_file):
     (row,) = measure_model(str(onnx_file), QUICKLY)
     assert row.check == "bit match: 8 of 8 images"

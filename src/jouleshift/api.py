@@ -145,6 +145,8 @@ def report(
     from jouleshift.report.interop import write_as
     from jouleshift.space import build_space
 
+    if len({path.resolve() for path in runs}) < len(runs):
+        raise BadInput(f"a run is named twice among {', '.join(map(str, runs))}")
     read = [store.read_run(path) for path in runs]
     where = place(read[0].config, region=region, intensity=intensity, pue=pue)
     for run in read:
@@ -213,6 +215,7 @@ def work_of(study: StudyConfig, run: Path, setup: Mapping[str, Any]) -> Work:
 def _opened(study: StudyConfig, out: Path) -> Iterator[store.Journal]:
     """The run's journal, once it is known to be of this configuration; no trace where nothing began."""
     store.refuse_foreign(out)
+    store.refuse_lost(out)
     existed = out.exists()
     if (out / store.CONFIG).is_file():
         different = study.differences(StudyConfig(**load_yaml(out / store.CONFIG)))
@@ -240,7 +243,14 @@ def _write_head(study: StudyConfig, out: Path, facts: Mapping[str, Any], *, torn
     now = {**environment.describe(), **facts, "seed": study.seed, "energy_source": study.energy}
     path = out / store.ENVIRONMENT
     if path.is_file():
-        changed = environment.differences(json.loads(path.read_text(encoding="utf-8")), now)
+        begun = store.read_environment(path)
+        for name in ("classes", "images"):
+            if name in begun and begun[name] != now[name]:
+                raise BadInput(
+                    f"the {name} of {study.data} changed since {out} was begun ({begun[name]} → "
+                    f"{now[name]}); name another --out, or start anew with --fresh"
+                )
+        changed = environment.differences(begun, now)
         notes += [f"versions changed since this run began: {', '.join(changed)}"] if changed else []
     else:
         store.write_atomically(path, json.dumps(now, indent=2, ensure_ascii=False) + "\n")

@@ -49,14 +49,13 @@ def counted(run: Path, power_w: float | None) -> Iterator[SoFar]:
     finally:
         path = run / store.ENVIRONMENT
         if cost is not None and path.is_file():
-            environment = json.loads(path.read_text(encoding="utf-8"))
+            environment = store.read_environment(path)
             environment.setdefault("search_energy", []).append(_entry(cost))
             store.write_atomically(path, json.dumps(environment, indent=2, ensure_ascii=False) + "\n")
 
 
 def _with_earlier(run: Path, cost: Spent) -> SoFar:
-    path = run / store.ENVIRONMENT
-    entries = json.loads(path.read_text(encoding="utf-8")).get("search_energy", []) if path.is_file() else []
+    entries = store.read_environment(run / store.ENVIRONMENT).get("search_energy", [])
     joules = [entry["energy_j"] for entry in entries]
     before_j = None if None in joules else sum(joules, 0.0)
     return SoFar(cost, sum(entry["duration_s"] for entry in entries), before_j)

@@ -36,7 +36,7 @@ def conversion_table(name: str, network: nn.Module, plans: Sequence[LayerPlan], 
     table = Table("layer", "type", "becomes", "reason", title=f"{name}: {converted} of {len(plans)} layers")
     for plan in plans:
         table.add_row(plan.name, plan.layer_type, _format(plan), plan.reason)
-    table.caption = f"weights {before:,} bytes → {after:,} ({percent(after / before)})"
+    table.caption = f"weights {before:,} bytes → {after:,} ({percent(after / before if before else None)})"
     return table
 
 

@@ -8,7 +8,7 @@ lock, so no stale lock survives a crash; readers need none.
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from io import FileIO
@@ -177,17 +177,25 @@ def read_run(directory: Path) -> Run:
     if not (directory / CONFIG).is_file():
         known = ", ".join(str(path) for path in _runs_beside(directory)) or "none"
         raise BadInput(f"{directory} is not a run directory (it has no {CONFIG}); runs here: {known}")
+    refuse_lost(directory)
     trials, verified = (records(read_events(directory / name)[0]) for name in (JOURNAL, VERIFICATION))
     return Run(
         path=directory,
         config=load_yaml(directory / CONFIG),
-        env=_read_environment(directory / ENVIRONMENT),
+        env=read_environment(directory / ENVIRONMENT),
         trials=trials,
         verified=verified,
     )
 
 
-def _read_environment(path: Path) -> Mapping[str, Any]:
+def refuse_lost(directory: Path) -> None:
+    """Raise `BadInput` where a run is there without its journal."""
+    if (directory / CONFIG).is_file() and not (directory / JOURNAL).is_file():
+        raise BadInput(f"{directory} has lost {JOURNAL}, its trials: restore it, or start anew with --fresh")
+
+
+def read_environment(path: Path) -> dict[str, Any]:
+    """What `env.json` says, nothing where there is none. Raises `BadInput`."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

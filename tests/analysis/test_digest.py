@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from jouleshift.analysis.digest import digest, mean_default
@@ -45,6 +47,20 @@ def test_a_failed_default_is_left_out_of_the_mean():
     good = run_of(record(1, 0.2, 8.0, bracket=-1))
     assert objectives(mean_default([failed, good])) == (0.2, 8.0)
     assert mean_default([failed]) is None
+
+
+def test_no_default_dominates_the_mean_of_defaults():
+    lucky, unlucky = run_of(record(1, 0.1, 4.0, bracket=-1)), run_of(record(1, 0.3, 4.0, bracket=-1))
+    assert digest([lucky, unlucky]).comparison.dominating == ()
+
+
+@pytest.mark.parametrize("name", ["profile", "data", "max_budget", "limit_train", "space"])
+def test_runs_trained_or_priced_differently_are_refused(name):
+    run = run_of(record(1, 0.2, 4.0, bracket=-1))
+    one, two, same = (replace(run, config={**run.config, name: value}) for value in ("a", "b", "a"))
+    digest([one, replace(same, config={**same.config, "seed": 7, "trials": 99})])
+    with pytest.raises(BadInput, match=f"share no front .*{name} 'a' and 'b'"):
+        digest([one, two])
 
 
 def test_runs_of_different_energy_sources_are_refused():

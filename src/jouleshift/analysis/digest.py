@@ -24,9 +24,16 @@ from jouleshift.analysis.pareto import (
     objectives,
 )
 from jouleshift.analysis.verification import Verification, verification_of
+from jouleshift.config import RESUMABLE
 from jouleshift.errors import BadInput
 from jouleshift.objectives import Goal
 from jouleshift.records import Evaluation, Failure, Run, TrialRecord
+
+_POOLABLE = RESUMABLE | {
+    *("seed", "scheduler", "acquisition", "prior", "eta", "device", "compile", "on_corrupt", "measure_on"),
+    *("energy", "objectives", "constraint"),  # these have a test and words of their own
+}
+"""Settings in which runs of one front may differ."""
 
 Role = Literal["front", "default", "rejected", "infeasible", "lower", "failed", "running"]
 
@@ -71,12 +78,13 @@ class Digest:
 
 
 def digest(runs: Sequence[Run]) -> Digest:
-    """Sort out one or several runs. Raises BadInput for none, or where their energy sources differ."""
+    """Sort out one or several runs. Raises BadInput for none, or where they cannot share a front."""
     if not runs:
         raise BadInput("no run to report: name at least one run directory")
     energy_source([record for run in runs for record in run.trials])
-    pool = [record for run in runs for record in complete(run)]
     goal = goal_of(runs)
+    _refuse_strangers(runs)
+    pool = [record for run in runs for record in complete(run)]
     comparison = compare_with(front_of(pool, goal), mean_default(runs), goal)
     on_front = {id(record) for record in comparison.front}
     finished = {id(record) for record in pool}
@@ -90,6 +98,20 @@ def digest(runs: Sequence[Run]) -> Digest:
                 role = "infeasible"
             points.append(Point(index, record, role, best))
     return Digest(tuple(runs), tuple(points), comparison, goal, verification_of(runs))
+
+
+def _refuse_strangers(runs: Sequence[Run]) -> None:
+    """Raise BadInput where runs were trained or priced differently: such results share no front."""
+    first = runs[0]
+    for run in runs[1:]:
+        different = [
+            f"{name} {first.config[name]!r} and {run.config[name]!r}"
+            for name in sorted(first.config.keys() & run.config.keys() - _POOLABLE)
+            if first.config[name] != run.config[name]
+        ]
+        if different:
+            told = "; ".join(different)
+            raise BadInput(f"{first.path} and {run.path} share no front ({told}): report each alone")
 
 
 def _role(record: TrialRecord, is_default: bool, on_front: bool, complete_: bool) -> Role:

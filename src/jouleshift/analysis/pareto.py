@@ -223,7 +223,8 @@ def compare_with(
     whole = point(default, goal) if default else None
     if base is None or whole is None or not members:
         return Comparison(members, default if whole else None, (), None, None, None)
-    winners = np.flatnonzero(dominates(points_of(members, goal), whole))
+    searched = np.array([r.trial.bracket != DEFAULT_BRACKET for r in members])  # no run's own default
+    winners = np.flatnonzero(dominates(points_of(members, goal), whole) & searched)
     gains = [(base[0] - error, _saving(base[1], energy_j)) for error, energy_j in points_of(members)]
     best = max(winners, key=lambda i: (gains[i][0] * gains[i][1], *gains[i]), default=None)
     return Comparison(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jouleshift.commands.settings import Elsewhere, Place, ShiftSettings
 from jouleshift.config import ShiftConfig
+from jouleshift.errors import BadInput
 
 
 def export(
@@ -78,7 +79,8 @@ def measure(
     from jouleshift.measuring import measure_model
     from jouleshift.shown import measured_table
 
-    conditions = Conditions(runtime, batch, threads or os.cpu_count() or 1, power_w, windows)
+    threads = (os.cpu_count() or 1) if threads is None else threads
+    conditions = Conditions(runtime, batch, threads, power_w, windows)
     Console().print(measured_table(measure_model(model, conditions), where))
 
 
@@ -95,6 +97,10 @@ def convert(model: str, *, classes: int = 10, channels: int = 3, settings: Shift
         channels of the images
     """
     from rich.console import Console
+
+    for name, number in (("classes", classes), ("channels", channels)):
+        if number < 1:
+            raise BadInput(f"{name} {number}: expected at least 1")
 
     from jouleshift.conversion import convert as convert_network
     from jouleshift.conversion import plan

@@ -11,7 +11,7 @@ a few images and their logits by the oracle, with which `jouleshift measure` che
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -33,9 +33,9 @@ def export(
     """Write a network with shift layers, or its program, in the form of the path's suffix.
 
     `example_input` (N, C, H, W) are real images as the network is trained on: 64 of them decide number
-    formats (see `lower`), 16 are kept for checking. Returns the files written; a refusal leaves none. Raises
-    `BadInput` for an
-    unknown suffix, a network that cannot be done exactly, or a folder that cannot be written.
+    formats (see `lower`), 16 are kept for checking. Returns the files written, the network first; a refusal
+    leaves none. Raises `BadInput` for an unknown suffix, a network that cannot be done exactly, a folder that
+    cannot be written or where other files would be overwritten.
     """
     target = Path(path)
     form = form_of(target)
@@ -43,12 +43,23 @@ def export(
     images = example_input[:CHECK_IMAGES].detach().cpu().numpy().astype(np.float32, order="C")
     with TemporaryDirectory(prefix="jouleshift-") as folder:
         draft = Path(folder) / target.name
-        written = (*_WRITERS[form](program, draft, images), _write_check(program, draft, images))
+        main = target.parent / _WRITERS[form](program, draft, images).name
+        _write_check(program, draft, images)
+        files = sorted(target.parent / path.name for path in Path(folder).iterdir())
+        _refuse_overwriting(main, files)
         try:
             shutil.copytree(folder, target.parent, dirs_exist_ok=True)
         except (OSError, shutil.Error) as error:
             raise BadInput(f"cannot write {target}: {getattr(error, 'strerror', None) or error}") from None
-    return tuple(target.parent / path.name for path in written)
+    return (main, *(path for path in files if path != main))
+
+
+def _refuse_overwriting(main: Path, files: Sequence[Path]) -> None:
+    """Raise `BadInput` where files that are not named after the network are there already and the network is
+    not: they are someone's own or another network's."""
+    there = [path for path in files if not path.name.startswith(f"{main.stem}.") and path.exists()]
+    if there and not main.exists():
+        raise BadInput(f"{there[0]} is there already; export into a folder of its own")
 
 
 def form_of(path: Path) -> str:
@@ -64,45 +75,43 @@ def check_path(path: Path) -> Path:
     return path.with_suffix(".check.safetensors")
 
 
-def _write_check(program: p.IntegerProgram, path: Path, images: p.Float32Array) -> Path:
+def _write_check(program: p.IntegerProgram, path: Path, images: p.Float32Array) -> None:
     from safetensors.numpy import save_file
 
     save_file({"images": images, "logits": program.run(images)}, check_path(path))
-    return check_path(path)
 
 
-def _onnx(program: p.IntegerProgram, path: Path, images: p.Float32Array) -> tuple[Path, ...]:
+def _onnx(program: p.IntegerProgram, path: Path, images: p.Float32Array) -> Path:
     from jouleshift.deploy.runtime import require_for
 
     require_for("onnxruntime", ("onnx",))
     from jouleshift.deploy.onnx import write_onnx
 
     write_onnx(program, path)
-    return (path,)
+    return path
 
 
-def _c(program: p.IntegerProgram, path: Path, images: p.Float32Array) -> tuple[Path, ...]:
+def _c(program: p.IntegerProgram, path: Path, images: p.Float32Array) -> Path:
     from jouleshift.deploy.c.writer import write_c
 
-    written = write_c(program, path.parent, path.stem, images)
-    return (written.source, written.header)
+    return write_c(program, path.parent, path.stem, images).source
 
 
-def _torch(program: p.IntegerProgram, path: Path, images: p.Float32Array) -> tuple[Path, ...]:
+def _torch(program: p.IntegerProgram, path: Path, images: p.Float32Array) -> Path:
     from jouleshift.deploy.torch_module import write_exported
 
     write_exported(program, path)
-    return (path,)
+    return path
 
 
-def _safetensors(program: p.IntegerProgram, path: Path, images: p.Float32Array) -> tuple[Path, ...]:
+def _safetensors(program: p.IntegerProgram, path: Path, images: p.Float32Array) -> Path:
     from jouleshift.deploy.storage import save_program
 
     save_program(program, path)
-    return (path,)
+    return path
 
 
-_WRITERS: dict[str, Callable[[p.IntegerProgram, Path, p.Float32Array], tuple[Path, ...]]] = {
+_WRITERS: dict[str, Callable[[p.IntegerProgram, Path, p.Float32Array], Path]] = {
     "onnx": _onnx,
     "c": _c,
     "torch": _torch,

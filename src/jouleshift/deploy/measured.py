@@ -9,6 +9,7 @@ system knows of (virtual machines), its threads start on one of them and are spr
 Until then two threads are as slow as one. So the warm-up is counted in seconds, not only in calls.
 """
 
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -54,6 +55,13 @@ class Conditions:
     windows: int = 5
     window_s: float | None = None
     warm_up_s: float = 3.0
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "threads", "windows"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"{name} {getattr(self, name)}: expected at least 1")
+        if self.power_w is not None and not 0 < self.power_w < math.inf:
+            raise BadInput(f"power_w {self.power_w:g}: expected a positive number of watts")
 
 
 @dataclass(frozen=True)

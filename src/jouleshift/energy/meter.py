@@ -19,6 +19,7 @@ Without a counter nothing is measured: the meter reports time × a power that th
 default, as "estimated". Ratios of such readings are ratios of time.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
@@ -28,6 +29,7 @@ import psutil
 from jouleshift.energy.counters import Clock, Sample, Sensor, SystemClock, Window, between, detect, without
 from jouleshift.energy.devices import settle
 from jouleshift.energy.quiet import measuring, trials_running
+from jouleshift.errors import BadInput
 from jouleshift.records import EnergyReading
 
 DEFAULT_POWER_W = 50.0
@@ -108,6 +110,8 @@ class EnergyMeter:
         protocol: Protocol | None = None,
         clock: Clock | None = None,
     ) -> None:
+        if power_w is not None and not 0 < power_w < math.inf:
+            raise BadInput(f"power {power_w:g} W: expected a positive number of watts")
         self.sensor = sensor
         self.protocol = protocol or (ESTIMATE if sensor is None else Protocol())
         self._power_w = power_w
@@ -119,6 +123,8 @@ class EnergyMeter:
         `fn` should run on data that is already on the device, without gradients. Where the machine cannot be
         had for measuring, or other trials run and that is refused, the energy is None and a flag says why.
         """
+        if n_items < 1:
+            raise BadInput(f"{n_items} items a call: expected at least 1")
         return self.observe(fn, n_items).reading()
 
     def observe(self, fn: Callable[[], object], n_items: int) -> Measurement:

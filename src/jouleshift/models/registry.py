@@ -70,7 +70,10 @@ def _foreign(name: str, num_classes: int, in_channels: int) -> nn.Module:
     channels = next((p for p in ("in_channels", "in_chans") if p in signature(builder).parameters), None)
     if channels is None and in_channels != 3:
         raise BadInput(f"model {name!r} takes no in_channels, and the images have {in_channels}")
-    network = builder(num_classes=num_classes, **({channels: in_channels} if channels else {}))
+    try:
+        network = builder(num_classes=num_classes, **({channels: in_channels} if channels else {}))
+    except TypeError as error:
+        raise BadInput(f"model {name!r} cannot be built: {error}") from None
     if not isinstance(network, nn.Module):
         raise BadInput(f"model {name!r} returns {type(network).__name__}, not a torch.nn.Module")
     return network
