@@ -13,6 +13,9 @@ def main() -> NoReturn:
 
         sys.exit(run())
     except KeyboardInterrupt:
+        # One that passed through text given to exec, as while a dataclass is made, leaves a mark by which
+        # `python -m` ends with the signal instead of the exit code; running the next text wipes it off.
+        exec("")
         print("interrupted; finished trials are kept, the same command continues", file=sys.stderr)
         sys.exit(130)
 
