@@ -12,7 +12,7 @@ from jouleshift.errors import BadInput
 from jouleshift.journal import Asked, Finished, read_events, records
 from jouleshift.records import Failure, Trial
 from jouleshift.store import Journal
-from tests.toys import evaluation
+from tests.toys import RUN_SETTINGS, evaluation
 
 EVENTS = [
     Asked(Trial(1, {"lr": 0.1 + 0.2, "name": 'quote " and ,"crc":" inside', "bits": 4}, 9, 0, bracket=-1)),
@@ -146,7 +146,7 @@ def test_set_aside_keeps_every_earlier_run_and_touches_no_foreign_folder(tmp_pat
 
 def test_reading_what_is_no_run_names_the_runs_that_are_there(tmp_path):
     write(tmp_path / "good", EVENTS)
-    (tmp_path / "good" / "config.yaml").write_text("seed: 0\n")
+    (tmp_path / "good" / "config.yaml").write_text(RUN_SETTINGS)
     with pytest.raises(BadInput, match=r"bad is not a run directory.*runs here: .*good"):
         store.read_run(tmp_path / "bad")
     assert len(store.read_run(tmp_path / "good").trials) == 3

@@ -17,7 +17,7 @@ from jouleshift.errors import BadInput
 from jouleshift.journal import Asked, Finished
 from jouleshift.records import Failure, Run, Trial, TrialRecord
 from jouleshift.report.terminal import picture
-from tests.toys import evaluation
+from tests.toys import RUN_SETTINGS, evaluation
 
 
 def run_of(*points: tuple[float, float], budget: int = 9) -> Run:
@@ -52,7 +52,7 @@ def started(tmp_path):
     """A run that is being written, with two trials ended and one begun."""
     run = tmp_path / "run"
     with store.Journal(run) as journal:
-        (run / store.CONFIG).write_text("trials: 10\nmin_budget: 1\nmax_budget: 9\n")
+        (run / store.CONFIG).write_text(RUN_SETTINGS)
         for number, result in ((1, evaluation(0.5, 1e-7)), (2, Failure("crashed", "boom"))):
             journal.append(Asked(Trial(number, {}, 9, 0)))
             journal.append(Finished(number, result, 1.0))

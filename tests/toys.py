@@ -7,6 +7,9 @@ from jouleshift.hpo.executor import Done
 from jouleshift.hpo.scheduler import Problem, Proposal, Scheduler
 from jouleshift.records import EnergyReading, Epoch, Evaluation, Failure, Trial
 
+RUN_SETTINGS = "data: digits\nmodel: tiny\nseed: 0\nmin_budget: 1\nmax_budget: 9\ntrials: 10\n"
+"""What a run's config.yaml must say."""
+
 
 def evaluation(error: float, energy_j: float, epochs: int = 1) -> Evaluation:
     curve = tuple(Epoch(k, 1.0 / k, 1.1 / k, error, 0.1, 0.5) for k in range(1, epochs + 1))

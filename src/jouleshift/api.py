@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import yaml
 
 from jouleshift import environment, store
-from jouleshift.config import StudyConfig, load_yaml
+from jouleshift.config import StudyConfig
 from jouleshift.errors import BadInput, Bug
 from jouleshift.fidelity import Fidelity
 from jouleshift.foreknowledge import known_objectives, refuse_unknowable
@@ -66,7 +66,7 @@ def search(
     """
     if data is not None:
         settings["data"] = os.fspath(data)
-    layers = ({} if config is None else load_yaml(Path(config)), settings)
+    layers = ({} if config is None else StudyConfig.from_file(Path(config)).given(), settings)
     study = resolve(StudyConfig.layered(*layers))
     assert study.out is not None
     if fresh:
@@ -218,7 +218,7 @@ def _opened(study: StudyConfig, out: Path) -> Iterator[store.Journal]:
     store.refuse_lost(out)
     existed = out.exists()
     if (out / store.CONFIG).is_file():
-        different = study.differences(StudyConfig(**load_yaml(out / store.CONFIG)))
+        different = study.differences(store.read_settings(out))
         if different:
             raise BadInput(
                 f"{out} was begun with other settings ({'; '.join(different)}); repeat those, "

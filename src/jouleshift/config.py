@@ -28,7 +28,7 @@ OptimizerName = Literal["SGD", "Adam", "Adagrad", "Adadelta", "RMSProp", "RAdam"
 class _Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -213,12 +213,9 @@ class StudyConfig(_Config):
     @classmethod
     def _space_from_a_flag(cls, value: Any) -> Any:
         """A flag gives the mapping as YAML text."""
-        import yaml
+        from jouleshift.handwritten import parse_yaml
 
-        try:
-            return yaml.safe_load(value) if isinstance(value, str) else value
-        except yaml.YAMLError:
-            return value
+        return parse_yaml(value, "space") if isinstance(value, str) else value
 
     @field_validator("objectives", "constraint", mode="before")
     @classmethod
@@ -258,6 +255,17 @@ class StudyConfig(_Config):
         Fidelity.named(config.fidelity, config.min_budget, config.max_budget)
         return config
 
+    @classmethod
+    def from_file(cls, path: Path) -> Self:
+        """What a YAML file states. Raises `BadInput` that names the file and the setting."""
+        from jouleshift.handwritten import load_mapping
+
+        stated = load_mapping(path)
+        try:
+            return cls(**stated)
+        except BadInput as error:
+            raise BadInput(f"{path}: {error}") from None
+
     def given(self) -> dict[str, Any]:
         """Only the settings that were stated, as a layer for `layered`."""
         return {name: getattr(self, name) for name in self.model_fields_set}
@@ -270,24 +278,3 @@ class StudyConfig(_Config):
             for name in ours
             if name not in RESUMABLE and ours[name] != theirs[name]
         ]
-
-
-def load_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file with a mapping at its top; `BadInput` names the file and line of what is wrong."""
-    import yaml
-
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise BadInput(f"{path} is not a text file") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        raise BadInput(f"{path}{line}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
-    if data is None:
-        return {}
-    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
-        raise BadInput(f"{path}: expected a mapping of settings at the top")
-    return data

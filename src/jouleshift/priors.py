@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jouleshift.errors import BadInput
+from jouleshift.handwritten import load_rows, load_yaml
 from jouleshift.records import Value
 
 if TYPE_CHECKING:
@@ -46,16 +47,10 @@ def _published() -> list[Mapping[str, Any]]:
 
 
 def _read(path: Path) -> list[Mapping[str, Any]]:
-    import yaml
-
     try:
-        text = path.read_text(encoding="utf-8")
-        if path.suffix == ".csv":
-            return list(csv.DictReader(text.splitlines()))
-        found = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not CSV or YAML text"
-        raise BadInput(f"prior {path}: {reason}; give a .csv or .yaml file, or 'paper'") from None
+        found: Any = load_rows(path) if path.suffix == ".csv" else load_yaml(path)
+    except BadInput as error:
+        raise BadInput(f"prior: {error}; give a .csv or .yaml file, or 'paper'") from None
     if not isinstance(found, list) or not all(isinstance(entry, Mapping) for entry in found):
         raise BadInput(f"prior {path}: expected a list of mappings from hyperparameter to value")
     return found

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from jouleshift.config import load_yaml
+from jouleshift.config import StudyConfig
 from jouleshift.errors import BadInput
 from jouleshift.journal import Event, encode, read_events, records
 from jouleshift.records import Run, TrialRecord
@@ -181,11 +181,24 @@ def read_run(directory: Path) -> Run:
     trials, verified = (records(read_events(directory / name)[0]) for name in (JOURNAL, VERIFICATION))
     return Run(
         path=directory,
-        config=load_yaml(directory / CONFIG),
+        config=read_settings(directory).model_dump(mode="json"),
         env=read_environment(directory / ENVIRONMENT),
         trials=trials,
         verified=verified,
     )
+
+
+def read_settings(directory: Path) -> StudyConfig:
+    """A run's settings; those that an older version did not know have their defaults.
+
+    Raises `BadInput` for what cannot be, and where data, network, seed or budgets are missing.
+    """
+    path = directory / CONFIG
+    study = StudyConfig.from_file(path)
+    for name in ("data", "model", "seed", "min_budget", "max_budget"):
+        if name not in study.model_fields_set:
+            raise BadInput(f"{path}: {name} is missing, which every run has: restore it")
+    return study
 
 
 def refuse_lost(directory: Path) -> None:

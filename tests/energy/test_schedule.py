@@ -100,7 +100,7 @@ def test_a_missing_or_binary_file_is_named(tmp_path):
     with pytest.raises(BadInput, match="cannot read"):
         IntensitySeries.load(tmp_path / "none.csv")
     (tmp_path / "image.csv").write_bytes(b"\xff\xd8\xff\xe0")
-    with pytest.raises(BadInput, match="not a CSV"):
+    with pytest.raises(BadInput, match="not a text file"):
         IntensitySeries.load(tmp_path / "image.csv")
 
 

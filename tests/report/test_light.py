@@ -16,6 +16,7 @@ from jouleshift.report.notebook import Front, run_html, run_text
 from jouleshift.report.sketch import Axis, front_sketch
 from tests.analysis.synthetic import hyperband_run, record, run_of
 from tests.report.test_page import HOSTILE, RUNS, WORLD, hostile_run
+from tests.toys import RUN_SETTINGS
 
 SIMPLE = run_of(record(1, 0.4, 4e-9, bracket=-1), record(2, 0.3, 3e-9), record(3, 0.5, 2e-9))
 
@@ -102,7 +103,7 @@ def test_a_run_directory_is_opened_and_shown(tmp_path):
         for made in run.trials:
             journal.append(Asked(made.trial))
             journal.append(Finished(made.trial.id, made.result, made.duration_s))
-    (tmp_path / store.CONFIG).write_text("max_budget: 9\n")
+    (tmp_path / store.CONFIG).write_text(RUN_SETTINGS.replace("10", "30"))
     (tmp_path / store.ENVIRONMENT).write_text("{}")
     opened_run = opened.open_run(tmp_path)
     assert "30 of 30 trials ended" in repr(opened_run)

@@ -26,12 +26,12 @@ from typing import Any, Literal, get_args
 
 from pydantic import ValidationError
 
-from jouleshift.config import load_yaml
 from jouleshift.energy.circuit import CircuitProfile
 from jouleshift.energy.processor import ProcessorProfile
 from jouleshift.energy.profile import MacCost, Profile
 from jouleshift.energy.work import FLOAT_BITS, WEIGHTED, LayerWork, Workload
 from jouleshift.errors import BadInput, nearest
+from jouleshift.handwritten import load_mapping
 from jouleshift.records import EnergyReading
 
 Cause = Literal["shifts", "adds", "multiplications", "weight_memory", "activation_memory", "requantisation"]
@@ -92,10 +92,10 @@ def load_profile(name_or_path: str | Path) -> Profile:
     text = str(name_or_path)
     if text in profile_names():
         with as_file(_profiles() / f"{text}.yaml") as path:
-            return _parse(load_yaml(path), text)
+            return _parse(load_mapping(path), text)
     path = Path(text)
     if path.suffix in (".yaml", ".yml"):
-        return _parse(load_yaml(path), text)
+        return _parse(load_mapping(path), text)
     raise BadInput(f"unknown hardware profile {text!r}{nearest(text, profile_names())}; or give a .yaml file")
 
 

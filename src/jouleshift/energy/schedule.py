@@ -11,7 +11,6 @@ trying.
     2026-05-01T01:00+02:00,295
 """
 
-import csv
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from jouleshift.errors import BadInput, nearest
+from jouleshift.handwritten import load_rows
 from jouleshift.records import CarbonIntensity
 
 _COLUMNS = ("time", "g_per_kwh")
@@ -70,13 +70,7 @@ class IntensitySeries:
     def load(cls, path: Path) -> "IntensitySeries":
         """A series from a CSV file with the columns time (ISO 8601) and g_per_kwh; BadInput names the
         line."""
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-        except OSError as error:
-            raise BadInput(f"cannot read {path}: {error.strerror}") from None
-        except (UnicodeDecodeError, csv.Error):
-            raise BadInput(f"{path} is not a CSV file") from None
+        rows = load_rows(path)
         if not rows:
             raise BadInput(f"{path}: no values; expected the columns {', '.join(_COLUMNS)}")
         for column in _COLUMNS:
@@ -143,7 +137,7 @@ class IntensitySeries:
                 )
 
 
-def _point(row: dict[str, str], path: Path, line: int) -> tuple[datetime, float]:
+def _point(row: dict[str, str | None], path: Path, line: int) -> tuple[datetime, float]:
     try:
         time = datetime.fromisoformat((row["time"] or "").strip())
     except ValueError:
@@ -151,7 +145,7 @@ def _point(row: dict[str, str], path: Path, line: int) -> tuple[datetime, float]
             f"{path} line {line}: {row['time']!r} is no ISO 8601 time such as 2026-05-01T14:00+02:00"
         ) from None
     try:
-        value = float(row["g_per_kwh"])
+        value = float(row["g_per_kwh"] or "")
     except (TypeError, ValueError):
         value = math.nan
     if not 0 <= value < math.inf:

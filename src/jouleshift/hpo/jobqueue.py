@@ -23,8 +23,8 @@ import dask_jobqueue
 from dask_jobqueue.core import Job, JobQueueCluster
 from dask_jobqueue.local import LocalCluster
 
-from jouleshift.config import load_yaml
 from jouleshift.errors import BadInput, nearest
+from jouleshift.handwritten import load_mapping
 
 SYSTEMS: dict[str, type[JobQueueCluster]] = {
     "slurm": dask_jobqueue.SLURMCluster,
@@ -41,7 +41,7 @@ _NOT_FOR_USERS = {"self", "scheduler", "kwargs", "base_class_kwargs", "job_kwarg
 
 def read_cluster(path: Path) -> tuple[type[JobQueueCluster], int, dict[str, Any]]:
     """The class, the number of jobs and the class's options. Raises BadInput in one line."""
-    options = load_yaml(path)
+    options = load_mapping(path)
     system = str(options.pop("system", "")).lower()
     if system not in SYSTEMS:
         raise BadInput(f"{path}: system {system!r}{nearest(system, SYSTEMS)}")
