@@ -11,6 +11,7 @@ from jouleshift import models
 from jouleshift.config import ShiftConfig
 from jouleshift.conversion import convert
 from jouleshift.deploy import program as p
+from jouleshift.deploy.artefact import export
 from jouleshift.deploy.lower import lower
 from jouleshift.deploy.reference import execute
 from jouleshift.errors import BadInput
@@ -267,6 +268,37 @@ REFUSALS = [
 def test_what_cannot_be_exact_is_refused_by_name(build, message):
     with pytest.raises(BadInput, match=f"cannot deploy.*{message}"):
         lower(convert(build(), EIGHT_BITS), images(2))
+
+
+WRONG_IMAGES = [
+    (lambda good: good.repeat(1, 3, 1, 1), "9×8×8"),
+    (lambda good: good[0], r"\(3, 8, 8\): expected one or more images"),
+    (lambda good: good[:0], "one or more images"),
+    (lambda good: (255 * good).to(torch.uint8), "is uint8: expected floats"),
+    (lambda good: good * float("nan"), "not finite"),
+    (lambda good: good.numpy(), "is a ndarray: expected a torch.Tensor"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "message"), WRONG_IMAGES)
+def test_images_that_no_network_can_take_are_refused(spoil, message, tmp_path):
+    model, good = shifted(Chain(), EIGHT_BITS), images(2)
+    with pytest.raises(BadInput, match=message):
+        lower(model, spoil(good))
+    with pytest.raises(BadInput, match=message):
+        export(lower(model, good), tmp_path / "own" / "model.safetensors", spoil(good))
+    assert not (tmp_path / "own").exists()
+
+
+def test_images_of_another_kind_of_float_are_as_good():
+    model, good = shifted(Chain(), EIGHT_BITS), images(2)
+    np.testing.assert_array_equal(lower(model, good.double()).run(good), lower(model, good).run(good.numpy()))
+
+
+def test_a_program_refuses_images_of_another_shape():
+    program = lower(shifted(Chain(), EIGHT_BITS), images(2))
+    with pytest.raises(BadInput, match=r"expected N×3×\d+×\d+"):
+        program.run(images(2)[:, :1].numpy())
 
 
 def test_floats_are_refused():

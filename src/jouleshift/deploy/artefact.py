@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 from torch import Tensor, nn
 
 from jouleshift.deploy import program as p
+from jouleshift.deploy.images import example_images
 from jouleshift.deploy.lower import lower
 from jouleshift.errors import BadInput, nearest
 
@@ -40,7 +40,7 @@ def export(
     target = Path(path)
     form = form_of(target)
     program = model if isinstance(model, p.IntegerProgram) else lower(model, example_input)
-    images = example_input[:CHECK_IMAGES].detach().cpu().numpy().astype(np.float32, order="C")
+    images = example_images(example_input, CHECK_IMAGES, program.input.shape).numpy().copy(order="C")
     with TemporaryDirectory(prefix="jouleshift-") as folder:
         draft = Path(folder) / target.name
         main = target.parent / _WRITERS[form](program, draft, images).name

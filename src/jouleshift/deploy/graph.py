@@ -75,7 +75,8 @@ class _Tracer(fx.Tracer):
         return isinstance(m, ShiftLayer) or super().is_leaf_module(m, module_qualified_name)
 
 
-_UNTRACEABLE = (RuntimeError, TypeError, ValueError, AttributeError, LookupError, fx.proxy.TraceError)
+_UNRUNNABLE = (RuntimeError, TypeError, ValueError, AttributeError, LookupError)
+_UNTRACEABLE = (*_UNRUNNABLE, fx.proxy.TraceError)
 
 
 def trace(model: nn.Module) -> fx.GraphModule:
@@ -83,10 +84,9 @@ def trace(model: nn.Module) -> fx.GraphModule:
     try:
         return fx.GraphModule(model, _Tracer().trace(model))
     except _UNTRACEABLE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise refusal(
             type(model).__name__,
-            f"its forward pass cannot be traced ({reason})",
+            f"its forward pass cannot be traced ({_first_line(error)})",
             "write it without control flow that depends on the image",
         ) from None
 
@@ -108,11 +108,22 @@ def observe(graph: fx.GraphModule, images: Tensor, see: Callable[[str, Tensor], 
 def read(graph: fx.GraphModule, example: Tensor, rules: Mapping[Any, Rule]) -> tuple[list[Step], str]:
     """The steps in order of execution, the input first, and the name of the last."""
     shapes: dict[str, Shape] = {}
-    observe(graph, example[:1], lambda name, tensor: shapes.update({name: tuple(tensor.shape[1:])}))
+    try:
+        observe(graph, example[:1], lambda name, tensor: shapes.update({name: tuple(tensor.shape[1:])}))
+    except _UNRUNNABLE as error:
+        raise refusal(
+            f"the network for images of {'×'.join(map(str, example.shape[1:]))}",
+            f"it does not take them ({_first_line(error)})",
+            "give example_input as it is trained on",
+        ) from None
     reader = Reader(graph, shapes, rules)
     for node in graph.graph.nodes:
         reader.take(node)
     return reader.steps, reader.output
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 class Reader:

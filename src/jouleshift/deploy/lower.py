@@ -20,6 +20,7 @@ from jouleshift.deploy import program as p
 from jouleshift.deploy.fold import FloatArray, affine, channel_affine, fold
 from jouleshift.deploy.formats import Formats, assign, input_format, squared_error
 from jouleshift.deploy.graph import Step, observe, read, refusal, trace
+from jouleshift.deploy.images import example_images
 from jouleshift.deploy.numbers import (
     accumulator_bits,
     logits_format,
@@ -40,11 +41,11 @@ def lower(model: nn.Module, example_input: Tensor) -> p.IntegerProgram:
     """The integer program of a network with shift layers, in evaluation.
 
     `example_input` (N, C, H, W) are images as the network is trained on; the first 64 decide the formats of
-    operands of residual sums. Raises `BadInput` with the layer, the reason and the remedy where something
-    cannot be done exactly.
+    operands of residual sums. Raises `BadInput` for images that the network cannot take, and with the layer,
+    the reason and the remedy where something cannot be done exactly.
     """
     model = copy.deepcopy(model).eval().cpu()
-    images = example_input[:CALIBRATION_IMAGES].detach().cpu()
+    images = example_images(example_input, CALIBRATION_IMAGES)
     _refuse_unfit(model)
     graph = trace(model)
     steps, output = fold(*read(graph, images, RULES))

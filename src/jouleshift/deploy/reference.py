@@ -18,6 +18,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from jouleshift.deploy import program as p
+from jouleshift.errors import BadInput
 from jouleshift.quant.fixed_point import FixedPoint
 
 Array = NDArray[Any]
@@ -26,7 +27,10 @@ Values = Mapping[str, Array]
 
 
 def run(program: p.IntegerProgram, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logits (N, classes) as float32."""
+    """Logits (N, classes) as float32. Raises `BadInput` for images that are not the program's."""
+    if not len(images) or np.shape(images)[1:] != program.input.shape:
+        wanted = "×".join(map(str, ("N", *program.input.shape)))
+        raise BadInput(f"images have shape {np.shape(images)}: expected {wanted}, one or more")
     *_, last = execute(program, images)
     value = program.output
     return last[1].astype(np.float32) if value.format is None else dequantised(last[1], value.format)
