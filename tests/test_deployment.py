@@ -191,7 +191,7 @@ def test_networks_that_cannot_be_are_refused(words, message, capsys, monkeypatch
 
 def test_measuring_checks_first_and_says_how_it_knows(onnx_file):
     (row,) = measure_model(str(onnx_file), QUICKLY)
-    assert row.check == "bit match: 8 of 8 images"
+    assert row.check == "bit match: 16 of 16 images"
     assert row.runtime in ("openvino", "onnxruntime")
     assert row.energy.kind == "estimated" and "15 W stated" in row.energy.origin
     assert row.latency is not None and 0 < row.latency.median_s < 1
@@ -228,8 +228,9 @@ def test_a_worker_that_waits_to_measure_tells_the_search(onnx_file, tmp_path, mo
 def test_a_file_that_computes_something_else_is_refused(onnx_file, tmp_path):
     shutil.copy(onnx_file, tmp_path)
     kept = load_file(check_path(onnx_file))
-    save_file(kept | {"logits": kept["logits"] + 1}, tmp_path / "model.check.safetensors")
-    with pytest.raises(BadInput, match="0 of 8 images"):
+    kept["logits"][-1] += 1  # the last image's, in the second batch of eight
+    save_file(kept, tmp_path / "model.check.safetensors")
+    with pytest.raises(BadInput, match="15 of 16 images"):
         measure_model(str(tmp_path / "model.onnx"), QUICKLY)
 
 
@@ -290,7 +291,7 @@ def test_the_commands(run, onnx_file, tmp_path, capsys, monkeypatch):
     command("measure", onnx_file, "--runtime", "torch", "--batch", 4, "--windows", 2, "--threads", 1, *place)
     shown = capsys.readouterr().out
     assert told in shown
-    assert "bit match: 4 of 4 images" in shown and "estimated: time × 50 W assumed" in shown
+    assert "bit match: 16 of 16 images" in shown and "estimated: time × 50 W assumed" in shown
     command("convert", "resnet20", "--depth", 2, "--weight-bits", 3)
     shown = capsys.readouterr().out
     assert "2 of 20 layers" in shown and "depth is 2" in shown and "PS, 3 bits" in shown

@@ -66,7 +66,7 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Ran:
-    """What a process saw: the runtime it took, the first call's logits, time, and energy per image."""
+    """What a process saw: the runtime it took, its logits, time of a batch, and energy per image."""
 
     runtime: str
     logits: Float32Array
@@ -75,9 +75,9 @@ class Ran:
 
 
 def run_alone(path: Path, images: Float32Array, conditions: Conditions) -> Ran:
-    """Measure the exported model at `path` on `images` (as many as a batch) in a process of its own.
+    """Measure the exported model at `path` on the first batch of `images`, in a process of its own.
 
-    Raises `BadInput` where the file cannot be run.
+    The logits are of all images, batch by batch. Raises `BadInput` where the file cannot be run.
     """
     spawn = get_context("spawn")
     words, said = spawn.Pipe(duplex=False)
@@ -97,7 +97,10 @@ def _run(path: Path, images: Float32Array, conditions: Conditions) -> Ran:
 
     runtime = choose(path, conditions.runtime)
     run = load(path, runtime, conditions.threads)
-    return observe(runtime, lambda: run(images), len(images), conditions)
+    size = conditions.batch
+    first, *others = (images[start : start + size] for start in range(0, len(images), size))
+    ran = observe(runtime, lambda: run(first), len(first), conditions)
+    return replace(ran, logits=np.concatenate([ran.logits, *map(run, others)]))
 
 
 def observe(runtime: str, call: Callable[[], Float32Array], n_items: int, conditions: Conditions) -> Ran:
