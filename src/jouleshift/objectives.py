@@ -103,41 +103,49 @@ def check_objectives(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def parse_constraint(text: str) -> Constraint:
-    """A constraint from its text. Raises `BadInput`: one line that says what is wrong and how to write it."""
+def parse_constraint(text: str, what: str = "constraint") -> Constraint:
+    """A constraint from its text; `what` names it in errors.
+
+    Raises `BadInput`: one line that says what is wrong and how to write it.
+    """
+    try:
+        return _parsed(text)
+    except ValueError as error:
+        raise BadInput(f"{what} {text!r}: {error}") from None
+
+
+def _parsed(text: str) -> Constraint:
     found = _PATTERN.fullmatch(text)
     if found is None:
-        raise BadInput(f'constraint {text!r}: write it like "error <= 0.1" or "size <= 64 kB"')
+        raise ValueError('write it like "error <= 0.1" or "size <= 64 kB"')
     name, relation, digits, unit = found.groups()
     objective = _NAMES.get(name)
     if objective is None:
-        raise BadInput(f"constraint {text!r}: nothing is called {name!r}{nearest(name, _NAMES)}")
+        raise ValueError(f"nothing is called {name!r}{nearest(name, _NAMES)}")
     is_accuracy = name == "accuracy"
     if (relation in (">=", "≥")) != is_accuracy:
-        raise BadInput(f"constraint {text!r}: {name} has {'a lower' if is_accuracy else 'an upper'} limit "
-                       f"only ({'>=' if is_accuracy else '<='})")  # fmt: skip
-    unit = unit.replace("μ", "µ") or _BASE.get(name, "")
-    value = _number(text, digits) * _scale(text, objective, unit)
+        limit, sign = ("a lower", ">=") if is_accuracy else ("an upper", "<=")
+        raise ValueError(f"{name} has {limit} limit only ({sign})")
+    value = _number(digits) * _scale(objective, unit.replace("μ", "µ") or _BASE.get(name, ""))
     if objective == "error" and not 0 <= value <= 1:
-        raise BadInput(f"constraint {text!r}: {name} lies in 0 … 1 (or 0 … 100 %)")
-    limit = round(1 - value, 12) if is_accuracy else value
-    return Constraint(objective, limit, " ".join(text.split()))
+        raise ValueError(f"{name} lies in 0 … 1 (or 0 … 100 %)")
+    return Constraint(objective, round(1 - value, 12) if is_accuracy else value, " ".join(text.split()))
 
 
-def _number(text: str, digits: str) -> float:
+def _number(digits: str) -> float:
     try:
         return float(digits)
     except ValueError:
-        raise BadInput(f"constraint {text!r}: {digits!r} is not a number") from None
+        raise ValueError(f"{digits!r} is not a number") from None
 
 
-def _scale(text: str, objective: Objective, unit: str) -> float:
+def _scale(objective: Objective, unit: str) -> float:
     """What one of `unit` is in the objective's own unit."""
     units = _UNITS[objective]
     if unit and unit not in units:
-        raise BadInput(f"constraint {text!r}: unknown unit {unit!r}{nearest(unit, units)}")
+        raise ValueError(f"unknown unit {unit!r}{nearest(unit, units)}")
     if not unit and objective != "error":
-        raise BadInput(f"constraint {text!r}: give a unit, such as {', '.join(list(units)[:3])}")
+        raise ValueError(f"give a unit, such as {', '.join(list(units)[:3])}")
     return units[unit]
 
 

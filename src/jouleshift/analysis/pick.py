@@ -3,19 +3,19 @@
 knee                where giving up either objective starts to cost most
 max-accuracy        the lowest error
 min-energy          the lowest energy
-"accuracy>=0.95"    the lowest energy that is accurate enough (also energy_j<=…, error<=…)
+"accuracy >= 95 %"  the lowest energy that is accurate enough (also error <= 0.05)
+"energy <= 2 uJ"    the lowest error within a limit, written as constraints are (also latency, size)
 12                  trial 12, on the front or not
 """
 
-import re
 from collections.abc import Sequence
 
-from jouleshift.analysis.pareto import complete, front, goal_of, knee, most_frugal, objectives, points_of
+from jouleshift.analysis.pareto import complete, front, goal_of, knee, most_frugal, points_of
 from jouleshift.errors import BadInput, nearest
-from jouleshift.records import Run, TrialRecord
+from jouleshift.objectives import Constraint, base_unit, parse_constraint
+from jouleshift.records import Evaluation, Run, TrialRecord
 
 PICKS = ("knee", "max-accuracy", "min-energy")
-_BOUND = re.compile(r"\s*(accuracy|error|energy_j)\s*(>=|<=|>|<)\s*([0-9.eE+-]+)\s*")
 
 
 def pick(run: Run, wish: str) -> TrialRecord:
@@ -28,13 +28,10 @@ def pick(run: Run, wish: str) -> TrialRecord:
         return members[{"knee": middle, "max-accuracy": 0, "min-energy": most_frugal(members)}[wish]]
     if wish.isdecimal():
         return _trial(run, int(wish))
-    bound = _BOUND.fullmatch(wish)
-    if bound is None:
-        raise BadInput(
-            f'pick {wish!r}: give {", ".join(PICKS)}, a bound such as "accuracy>=0.95", or a trial\'s number'
-            f"{nearest(wish, PICKS)}"
-        )
-    return _best_within(members, *bound.groups())
+    if not set(wish) & set("<>=≤≥"):
+        known = f'{", ".join(PICKS)}, a limit such as "accuracy >= 95 %", or a trial\'s number'
+        raise BadInput(f"pick {wish!r}: give {known}{nearest(wish, PICKS)}")
+    return _best_within(members, parse_constraint(wish, "pick"))
 
 
 def _trial(run: Run, number: int) -> TrialRecord:
@@ -44,24 +41,25 @@ def _trial(run: Run, number: int) -> TrialRecord:
     return found
 
 
-def _best_within(members: Sequence[TrialRecord], what: str, relation: str, number: str) -> TrialRecord:
-    """The member that keeps the bound and is best in the other objective."""
-    try:
-        limit = float(number)
-    except ValueError:
-        raise BadInput(f"pick: {number!r} is not a number") from None
-    column = 1 if what == "energy_j" else 0
-    pairs = [_pair(member) for member in members]
-    values = [1 - pair[0] if what == "accuracy" else pair[column] for pair in pairs]
-    holds = {">=": float.__ge__, "<=": float.__le__, ">": float.__gt__, "<": float.__lt__}[relation]
-    keeping = [m for m, value in zip(members, values, strict=True) if holds(value, limit)]
+def _best_within(members: Sequence[TrialRecord], limit: Constraint) -> TrialRecord:
+    """Of the members that keep a limit on their error the one of least energy, else that of least error."""
+    keeping = [member for member in members if limit.met(_values(member))]
     if not keeping:
-        low, high = min(values), max(values)
-        raise BadInput(f"no point of the front has {what} {relation} {limit:g}: it spans {low:g} … {high:g}")
-    return min(keeping, key=lambda member: _pair(member)[1 - column])
+        raise BadInput(f"no point of the front has {limit.text}: {_span(members, limit)}")
+    wanted = "energy_j" if limit.objective == "error" else "error"
+    return min(keeping, key=lambda member: _values(member)[wanted])
 
 
-def _pair(record: TrialRecord) -> tuple[float, float]:
-    pair = objectives(record)
-    assert pair is not None
-    return pair
+def _span(members: Sequence[TrialRecord], limit: Constraint) -> str:
+    """What the members have of what is limited."""
+    name = limit.objective
+    values = [_values(member)[name] for member in members if name in _values(member)]
+    if limit.text.startswith("accuracy"):
+        values = [1 - error for error in values]
+    unit = f" {base_unit(name)}" if base_unit(name) else ""
+    return f"it spans {min(values):g} … {max(values):g}{unit}" if values else "nothing is known of it"
+
+
+def _values(record: TrialRecord) -> dict[str, float]:
+    assert isinstance(record.result, Evaluation)
+    return record.result.values
