@@ -101,6 +101,11 @@ class TestBadInput:
     def test_typo_in_a_flag(self, tmp_path):
         assert "--trials" in self.refused(tmp_path, "search", "digits", "--trails", "3")
 
+    def test_a_second_value_after_a_flag(self, tmp_path):
+        flags = ("--constraint", "error <= 10 %", "size <= 64 kB")
+        message = self.refused(tmp_path, "search", "digits", *flags)
+        assert "unexpected 'size <= 64 kB'; repeat a flag for several values" in message
+
     def test_typo_in_a_yaml_key(self, tmp_path):
         (tmp_path / "c.yaml").write_text("max_bugdet: 3\n")
         message = self.refused(tmp_path, "search", "digits", "--config", "c.yaml")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from jouleshift import __version__
 from jouleshift.commands import deployment, results
@@ -56,7 +56,8 @@ def search(
     fresh
         start anew; an existing run directory is kept aside as NAME.1
     track
-        also write for mlflow or tensorboard (pip install 'jouleshift[mlflow]', 'jouleshift[tensorboard]')
+        also write for mlflow or tensorboard (pip install 'jouleshift[mlflow]', 'jouleshift[tensorboard]'); repeat
+        the flag for both
     """
     given = {} if settings is None else settings.given()
     _search(data, config=config, fresh=fresh, track=track or (), **given)
@@ -144,6 +145,10 @@ def run() -> int:
     """Run a command and turn what went wrong into the documented exit code."""
     try:
         app(exit_on_error=False, print_error=False, result_action="return_value")
+    except UnusedCliTokensError as error:
+        unexpected = ", ".join(map(repr, error.unused_tokens or ()))
+        print(f"jouleshift: unexpected {unexpected}; repeat a flag for several values", file=sys.stderr)
+        return 2
     except (BadInput, CycloptsError) as error:
         print(f"jouleshift: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

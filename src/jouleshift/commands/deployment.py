@@ -25,7 +25,7 @@ def export(
     run
         run directory
     pick
-        knee, max-accuracy, min-energy, a limit such as "accuracy >= 95 %" or "energy <= 2 uJ", or a trial's number
+        knee, max-accuracy, min-energy, a limit such as "energy <= 2 uJ", or a trial's number
     format
         onnx, c, torch or safetensors; the suffix of --out says it too
     out

@@ -57,7 +57,7 @@ def report(
     out
         folder for the files; by default the first run's
     also
-        formats of other tools to write into each run: parquet, deepcave, smac3 or optuna
+        format of another tool to write into each run: parquet, deepcave, smac3 or optuna; repeat the flag for several
     light
         write a page without scripts, some tens of kilobytes: for a repository or a mail
     """
@@ -124,7 +124,8 @@ def paper(
     caltech101
         where Caltech101 is
     under
-        look at the fronts' networks under other energies too: hardware profiles, simulated, deployed
+        look at the fronts' networks under another energy too: a hardware profile, simulated or deployed; repeat
+        the flag for several
     """
     from rich.console import Console
 

@@ -20,7 +20,7 @@ class SearchSettings(StudyConfig):
     objectives: Annotated[
         tuple[str, ...], Parameter(consume_multiple=True, negative=(), help=_help("objectives"))
     ] = USUAL
-    constraint: Annotated[tuple[str, ...], Parameter(negative=(), help=_help("constraint"))] = ()
+    constraint: Annotated[tuple[str, ...], Parameter(negative=(), help=f"{_help('constraint')}; repeat the flag for several")] = ()
 
 
 @dataclass(frozen=True)
