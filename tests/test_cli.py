@@ -136,6 +136,10 @@ class TestBadInput:
         assert flag.removeprefix("--") in message
         assert value in message
 
+    @pytest.mark.parametrize(("flag", "value"), [("--seeds", "0"), ("--model", "tiny"), ("--trials", "0")])
+    def test_what_the_papers_studies_do_not_take(self, tmp_path, flag, value):
+        assert flag.removeprefix("--") in self.refused(tmp_path, "paper", flag, value)
+
     def test_unknown_region_is_refused_before_anything_runs(self, tmp_path):
         message = self.refused(tmp_path, "search", "digits", *FIVE, "--region", "Frankreich", "--out", "run")
         assert "Frankreich" in message
@@ -428,6 +432,14 @@ def test_a_trial_out_of_memory_fails_and_the_search_goes_on(tmp_path):
     assert done.returncode == 0, done.stderr
     assert [record.result.kind for record in store.read_run(tmp_path / "run").trials] == ["out-of-memory"] * 2
     assert "no trial has succeeded" in done.stdout.lower()
+
+
+def test_help_lists_no_flag_that_is_refused_and_no_default_that_is_false(tmp_path):
+    shown = jouleshift("paper", "--help", cwd=tmp_path).stdout
+    assert not {"--model", "--seed", "--space", "--data"} & set(shown.split())
+    for false in ("runs/DATA-MODEL", "[default: 60]", "[default: mo-hyperband]"):
+        assert false not in shown
+    assert "half a minute" in " ".join(jouleshift("demo", "--help", cwd=tmp_path).stdout.split())
 
 
 def test_doctor_reports_and_ends_well(tmp_path):

@@ -56,8 +56,8 @@ def search(
     fresh
         start anew; an existing run directory is kept aside as NAME.1
     track
-        also write for mlflow or tensorboard (pip install 'jouleshift[mlflow]', 'jouleshift[tensorboard]'); repeat
-        the flag for both
+        also write for mlflow or tensorboard (pip install 'jouleshift[mlflow]', 'jouleshift[tensorboard]');
+        repeat the flag for both
     """
     given = {} if settings is None else settings.given()
     _search(data, config=config, fresh=fresh, track=track or (), **given)
@@ -67,7 +67,7 @@ def search(
 def demo(
     *, out: Path = Path(DEMO["out"]), trials: int = DEMO["trials"], seed: int = 0, fresh: bool = False
 ) -> None:
-    """The main job on embedded data: a small network on scikit-learn's digits, about 90 s on two cores.
+    """The main job on embedded data: a small network on scikit-learn's digits, half a minute on two cores.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Energy and latency of one network on this machine, for a person who asks.
 
 An exported model is first checked: it must give all the logits that lie beside it, bit for bit. A network by
-name is measured as PyTorch runs it, unconverted, and priced on the default hardware profile as float32, as 8-bit
-integers and as a shift network, so that the three can be compared before anything is trained.
+name is measured as PyTorch runs it, unconverted, and priced on the default hardware profile as float32, as
+8-bit integers and as a shift network, so that the three can be compared before anything is trained.
 """
 
 from dataclasses import dataclass

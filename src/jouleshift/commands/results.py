@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from jouleshift.commands.front import show_run
-from jouleshift.commands.settings import Elsewhere, Place, Settings
+from jouleshift.commands.settings import Elsewhere, OfTheStudies, PaperSettings, Place
+from jouleshift.errors import BadInput
 
 
 def verify(run: Path, *, seeds: int = 2, workers: int | str | None = None) -> None:
@@ -55,9 +56,10 @@ def report(
     runs
         run directories; several of different seeds are shown together
     out
-        folder for the files; by default the first run's
+        folder for the files; by default the run's own, or FIRST-and-N-more beside the first of several
     also
-        format of another tool to write into each run: parquet, deepcave, smac3 or optuna; repeat the flag for several
+        format of another tool to write into each run: parquet, deepcave, smac3 or optuna; repeat the
+        flag for several
     light
         write a page without scripts, some tens of kilobytes: for a repository or a mail
     """
@@ -107,7 +109,7 @@ def paper(
     cifar10: str = "cifar10",
     caltech101: str = "caltech101",
     under: list[str] | None = None,
-    settings: Settings = None,
+    settings: OfTheStudies = None,
 ) -> None:
     """A figure or table of the paper with our numbers beside its own; without a name, the list of them.
 
@@ -124,15 +126,18 @@ def paper(
     caltech101
         where Caltech101 is
     under
-        look at the fronts' networks under another energy too: a hardware profile, simulated or deployed; repeat
-        the flag for several
+        look at the fronts' networks under another energy too: a hardware profile, simulated or deployed;
+        repeat the flag for several
     """
     from rich.console import Console
 
     from jouleshift.paper.command import list_experiments, run_experiments
 
-    own = {} if settings is None else settings.given()
-    out = Path(own.pop("out", "runs/paper"))
+    if seeds < 1:
+        raise BadInput(f"seeds {seeds}: at least one is needed")
+    settings = settings or PaperSettings()
+    own, out = settings.given(), settings.out
+    own.pop("out", None)
     if experiment is None:
         Console().print(list_experiments(out, seeds))
         return

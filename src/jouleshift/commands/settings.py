@@ -1,9 +1,12 @@
 """Configurations as flags."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+from pydantic import Field
 
 from jouleshift.config import ShiftConfig, StudyConfig
 from jouleshift.objectives import USUAL
@@ -20,7 +23,30 @@ class SearchSettings(StudyConfig):
     objectives: Annotated[
         tuple[str, ...], Parameter(consume_multiple=True, negative=(), help=_help("objectives"))
     ] = USUAL
-    constraint: Annotated[tuple[str, ...], Parameter(negative=(), help=f"{_help('constraint')}; repeat the flag for several")] = ()
+    constraint: Annotated[
+        tuple[str, ...],
+        Parameter(negative=(), help=f"{_help('constraint')}; repeat the flag for several"),
+    ] = ()
+
+
+def _own_of_the_study(field: str) -> Parameter:
+    return Parameter(show_default=False, help=f"{_help(field)}; default: the study's at this scale")
+
+
+class PaperSettings(SearchSettings):
+    """What may be set of the paper's studies, as flags; what makes a study that study is none."""
+
+    model: Annotated[str, Parameter(parse=False)] = "resnet20"
+    seed: Annotated[int, Parameter(parse=False)] = 0
+    space: Annotated[Mapping[str, Any], Parameter(parse=False)] = Field(default_factory=dict)
+    out: Annotated[Path, Parameter(help="folder of the run directories and files")] = Path("runs/paper")
+    trials: Annotated[int, _own_of_the_study("trials")] = 60
+    min_budget: Annotated[int, _own_of_the_study("min_budget")] = 1
+    max_budget: Annotated[int, _own_of_the_study("max_budget")] = 9
+    limit_train: Annotated[int | None, _own_of_the_study("limit_train")] = None
+    limit_val: Annotated[int | None, _own_of_the_study("limit_val")] = None
+    image_size: Annotated[int | None, Parameter(help="pixels; default: the study's at this scale")] = None
+    scheduler: Annotated[str, _own_of_the_study("scheduler")] = "parego-hyperband"
 
 
 @dataclass(frozen=True)
@@ -38,5 +64,6 @@ class Place:
 
 
 Elsewhere = Annotated[Place | None, Parameter(name="*")]
+OfTheStudies = Annotated[PaperSettings | None, Parameter(name="*")]
 Settings = Annotated[SearchSettings | None, Parameter(name="*")]
 ShiftSettings = Annotated[ShiftConfig | None, Parameter(name="*")]
