@@ -136,7 +136,7 @@ class TestBadInput:
         assert flag.removeprefix("--") in message
         assert value in message
 
-    @pytest.mark.parametrize(("flag", "value"), [("--seeds", "0"), ("--model", "tiny"), ("--trials", "0")])
+    @pytest.mark.parametrize(("flag", "value"), [("--seeds", "0"), ("--seeds", "-1"), ("--model", "tiny")])
     def test_what_the_papers_studies_do_not_take(self, tmp_path, flag, value):
         assert flag.removeprefix("--") in self.refused(tmp_path, "paper", flag, value)
 

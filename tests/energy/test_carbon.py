@@ -111,6 +111,16 @@ def test_what_is_given_overrides_and_a_region_brings_its_own_figure():
     assert place(RUN, region="DEU", intensity="20").in_words.startswith("20 g CO₂eq/kWh (DEU;")
 
 
+def test_one_figure_of_the_users_replaces_another_but_two_are_refused():
+    assert (
+        place({"region": "120g"}, intensity=35).in_words
+        == "35 g CO₂eq/kWh (unnamed place; given by the user)"
+    )
+    assert place({"region": "FRA", "intensity": 35}, region="120 g").grams_per_kwh == 120
+    with pytest.raises(BadInput, match="give one of them"):
+        place({"region": "120g", "intensity": 35})
+
+
 def test_a_file_through_time_is_its_mean(tmp_path):
     path = tmp_path / "grid.csv"
     path.write_text("time,g_per_kwh\n2026-05-01T00:00Z,100\n2026-05-01T03:00Z,300\n2026-05-01T04:00Z,300\n")
@@ -129,6 +139,7 @@ def test_a_file_through_time_is_its_mean(tmp_path):
         ({"intensity": "nan"}, "intensity 'nan': give"),
         ({"intensity": "none.csv"}, "cannot read none.csv"),
         ({"region": "Frankreich"}, "Frankreich"),
+        ({"region": "120g", "intensity": 35}, "region 120g and intensity 35 both say what a kWh emits"),
     ],
 )
 def test_a_wrong_place_is_one_line(given, message):

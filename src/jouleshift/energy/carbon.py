@@ -66,12 +66,17 @@ def with_pue(intensity: CarbonIntensity, pue: float) -> CarbonIntensity:
 def place(settings: Mapping[str, Any], **given: Any) -> CarbonIntensity:
     """What `region`, `intensity` and `pue` in a study's or run's settings say, unless `given` says otherwise.
 
-    A region that is given takes the settings' own intensity out of force. Raises BadInput.
+    A region that is given takes the settings' own intensity out of force, an intensity that is given their
+    region's where that is a figure such as 120g. Raises BadInput, also for two figures at once.
     """
     stated = {name: value for name, value in given.items() if value is not None}
     kept = {name: value for name, value in settings.items() if name != "intensity" or "region" not in stated}
     whole = {"region": "world", "intensity": None, "pue": 1.0} | kept | stated
     own, region = whole["intensity"], whole["region"]
+    if own is not None and _own(region.strip()) is not None:
+        if ("region" in stated) == ("intensity" in stated):
+            raise BadInput(f"region {region} and intensity {own} both say what a kWh emits: give one of them")
+        region = "world"
     found = intensity(region) if own is None else _own_figure(str(own), region)
     return with_pue(found, whole["pue"])
 
