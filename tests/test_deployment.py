@@ -20,6 +20,7 @@ from safetensors.numpy import load_file, save_file
 import jouleshift as js
 from jouleshift import cli, store
 from jouleshift.config import StudyConfig
+from jouleshift.data.batches import evaluation_batches
 from jouleshift.deploy.artefact import check_path
 from jouleshift.deploy.deployed import Deployed
 from jouleshift.deploy.measured import Conditions, Latency, run_alone
@@ -32,6 +33,7 @@ from jouleshift.exporting import export_run
 from jouleshift.measuring import Measured, measure_model
 from jouleshift.records import CarbonIntensity, EnergyReading, Evaluation
 from jouleshift.shown import measured_table
+from jouleshift.train.loop import validate
 from tests.deploy.networks import Everything, images, shifted
 
 EIGHT_BITS = {"activation_integer_bits": 3, "activation_fraction_bits": 5, "weight_bits": 4}
@@ -273,6 +275,22 @@ def test_a_search_by_deployed_energy_judges_the_deployed_network(run, tmp_path):
     assert result.energy.energy_j and "no-sensor" in result.energy.flags
     model, _ = evaluator.trained(trial)
     assert result.error == Deployed.of(model, evaluator.data).error(evaluator.data.val)
+
+
+def test_a_network_without_shift_layers_is_judged_as_the_floats_that_it_is(run, tmp_path):
+    evaluator = Evaluator(StudyConfig(**store.read_run(run).config), tmp_path)
+    floats = evaluator.build(0).eval()
+    deployed = Deployed.of(floats, evaluator.data)
+    assert deployed.measured(QUICKLY)[0].energy_j > 0
+    _, error = validate(floats, evaluation_batches(evaluator.data.val))
+    assert deployed.error(evaluator.data.val) == error
+
+
+def test_a_trial_without_shift_layers_has_nothing_to_export(tmp_path):
+    quick = {"trials": 1, "max_budget": 1, "limit_train": 100, "energy": "modelled"}
+    js.search("digits", model="tiny", out=tmp_path, space={"shift_depth": 0}, **quick)
+    with pytest.raises(BadInput, match="trial 1 has shift depth 0, no integers to export"):
+        export_run(tmp_path)
 
 
 def command(*arguments: object) -> None:

@@ -55,6 +55,8 @@ def export_run(
     read = store.read_run(run)
     where = place(read.config, region=region, intensity=intensity, pue=pue)
     record = pick(read, wish)
+    if record.trial.config["shift_depth"] == 0:
+        raise BadInput(f"trial {record.trial.id} has shift depth 0, no integers to export; pick another")
     path = _target(run, record, form, out)
     evaluator = Evaluator(StudyConfig(**read.config), run / store.CHECKPOINTS)
     trained = evaluator.trained(record.trial)

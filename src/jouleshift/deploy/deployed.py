@@ -1,4 +1,7 @@
-"""A trained network judged as what would ship: its error and its energy as integers, in a real runtime."""
+"""A trained network judged as what would ship: its error and its energy as integers, in a real runtime.
+
+One without shift layers is judged as the float32 network that it is, in the same runtimes.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +13,7 @@ from torch import Tensor, nn
 
 from jouleshift.data.batches import Prepared, Resident, evaluation_batches
 from jouleshift.deploy import program as p
-from jouleshift.deploy.lower import CALIBRATION_IMAGES, lower
+from jouleshift.deploy.lower import CALIBRATION_IMAGES, program_of
 from jouleshift.deploy.measured import Conditions, run_alone
 from jouleshift.deploy.runtime import load
 from jouleshift.deploy.storage import save_program
@@ -27,7 +30,7 @@ class Deployed:
     @classmethod
     def of(cls, model: nn.Module, data: Prepared) -> "Deployed":
         """Lower a network; the first training images decide number formats. Raises `BadInput`."""
-        return cls(lower(model, calibration_images(data)), data)
+        return cls(program_of(model, calibration_images(data)), data)
 
     def error(self, split: Resident) -> float:
         """The share of a split's images that the program gets wrong, 0 … 1."""

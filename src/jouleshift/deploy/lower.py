@@ -44,9 +44,17 @@ def lower(model: nn.Module, example_input: Tensor) -> p.IntegerProgram:
     operands of residual sums. Raises `BadInput` for images that the network cannot take, and with the layer,
     the reason and the remedy where something cannot be done exactly.
     """
+    if not any(isinstance(module, ShiftLayer) for module in model.modules()):
+        raise BadInput("the network has no shift layers to deploy; convert it first")
+    return program_of(model, example_input)
+
+
+def program_of(model: nn.Module, example_input: Tensor) -> p.IntegerProgram:
+    """As `lower`, of a network without shift layers too: its program is float32 throughout, which runtimes
+    compute alike but not bit for bit."""
     model = copy.deepcopy(model).eval().cpu()
     images = example_images(example_input, CALIBRATION_IMAGES)
-    _refuse_unfit(model)
+    _refuse_reference(model)
     graph = trace(model)
     steps, output = fold(*read(graph, images, RULES))
     with torch.no_grad():
@@ -71,12 +79,9 @@ def _observed(graph: fx.GraphModule, images: Tensor, steps: list[Step]) -> dict[
     return seen
 
 
-def _refuse_unfit(model: nn.Module) -> None:
-    layers = [(name, m) for name, m in model.named_modules() if isinstance(m, ShiftLayer)]
-    if not layers:
-        raise BadInput("the network has no shift layers to deploy; convert it first")
-    for name, layer in layers:
-        if layer.shift_config.mode == "reference":
+def _refuse_reference(model: nn.Module) -> None:
+    for name, layer in model.named_modules():
+        if isinstance(layer, ShiftLayer) and layer.shift_config.mode == "reference":
             raise refusal(
                 name, "DeepShift's numerics (mode 'reference') are floats", "train with mode 'default'"
             )
