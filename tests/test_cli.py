@@ -339,6 +339,18 @@ def test_images_that_changed_since_a_run_began_are_refused(tmp_path):
     assert "the images of" in done.stderr and "--fresh" in done.stderr
 
 
+def test_images_that_are_left_out_are_told_and_recorded(tmp_path):
+    for number in range(60):
+        picture(tmp_path / "photos" / ("cat", "dog")[number % 2] / f"{number}.png", 4 * number)
+    for number in range(0, 60, 4):
+        (tmp_path / "photos" / "cat" / f"{number}.png").write_bytes(b"")
+    flags = ("--model", "tiny", "--max-budget", "1", "--trials", "1", "--on-corrupt", "skip", "--out", "run")
+    done = jouleshift("search", "photos", *flags, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    skipped = store.read_run(tmp_path / "run").env["images"]["skipped"]
+    assert f"note: {len(skipped)} unreadable images left out: {skipped[0]}; " in done.stdout
+
+
 def test_a_folder_of_pictures_is_searched_from_python(tmp_path):
     for label in range(2):
         for number in range(30):

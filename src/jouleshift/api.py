@@ -29,6 +29,7 @@ from jouleshift.objectives import Goal
 from jouleshift.opened import SearchResult
 from jouleshift.priors import PAPER, load_priors
 from jouleshift.records import Evaluation, Trial, TrialRecord
+from jouleshift.remarks import remarks
 
 BUILT_IN_DATA = ("digits", "cifar10", "caltech101")
 
@@ -186,6 +187,7 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> str | None:
                 cost=Fidelity.of(study.model_dump()).cost,
             )
             notes = _write_head(study, out, workers.facts, torn_bytes=journal.torn_bytes)
+            notes += remarks(study, workers.facts)
             finished = sum(record.result is not None for record in journal.records)
             watcher.started(study, finished, notes)
             keeper = _CheckpointKeeper(out / store.CHECKPOINTS, study)

@@ -117,6 +117,16 @@ def narrowed(overrides: Mapping[str, Any], max_depth: int = sys.maxsize) -> dict
     return table
 
 
+def moved_defaults(overrides: Mapping[str, Any], max_depth: int) -> dict[str, tuple[Value, Value]]:
+    """The hyperparameters whose default the overrides exclude: the usual one, and the nearest legal value."""
+    usual, own = narrowed({}, max_depth), narrowed(overrides, max_depth)
+    return {
+        name: (entry.default, own[name].default)
+        for name, entry in usual.items()
+        if own[name].default != entry.default
+    }
+
+
 def build_space(max_depth: int, overrides: Mapping[str, Any] | None = None) -> "ConfigurationSpace":
     """The space of Table 1 for a network with `max_depth` convertible layers.
 

@@ -19,6 +19,7 @@ from jouleshift.hpo.executors import make_workers
 from jouleshift.hpo.study import Progress
 from jouleshift.journal import Asked, Finished
 from jouleshift.records import Run, Trial
+from jouleshift.remarks import unreadable
 from jouleshift.store import Journal
 
 SEED_STEP = 1000
@@ -94,6 +95,7 @@ def _train(study: StudyConfig, run: Run, journal: Journal, waiting: list[Trial],
     with make_workers(study.workers, work, watcher.epoch, watcher.note) as workers:
         changed = environment.differences(run.env, environment.describe())
         notes = [f"versions changed since the search: {', '.join(changed)}"] if changed else []
+        notes += unreadable(workers.facts["images"]["skipped"])
         watcher.started(study.model_copy(update={"trials": total, "out": run.path}), finished, notes)
         queue, running = list(waiting), 0
         while queue or running:

@@ -1,0 +1,32 @@
+"""What a person should know of a search before its first trial, a line each: what nobody asked for."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jouleshift.config import StudyConfig
+from jouleshift.space import moved_defaults
+
+_NAMED = 3
+"""So many unreadable images are named."""
+
+
+def remarks(study: StudyConfig, facts: Mapping[str, Any]) -> list[str]:
+    """What is remarkable of a study, and of what its workers found (`Evaluator.facts`)."""
+    said = []
+    if "data" not in study.model_fields_set:
+        said.append("no DATA given, so the bundled digits are searched; for your images: search FOLDER")
+    said += unreadable(facts["images"]["skipped"])
+    moved = moved_defaults(study.space, facts["max_depth"])
+    if moved:
+        changes = ", ".join(f"{name} {usual} → {own}" for name, (usual, own) in moved.items())
+        said.append(f"the space leaves out the default configuration; the default here has {changes}")
+    return said
+
+
+def unreadable(skipped: Sequence[str]) -> list[str]:
+    """How many images were left out, and the first few with the reason; nothing where all could be read."""
+    if not skipped:
+        return []
+    number = "1 unreadable image" if len(skipped) == 1 else f"{len(skipped)} unreadable images"
+    more = " …" if len(skipped) > _NAMED else ""
+    return [f"{number} left out: {'; '.join(skipped[:_NAMED])}{more}"]

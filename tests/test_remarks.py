@@ -1,0 +1,34 @@
+"""What a search says before its first trial."""
+
+from jouleshift.config import StudyConfig
+from jouleshift.remarks import remarks
+
+FACTS = {"max_depth": 4, "images": {"skipped": []}}
+
+
+def test_a_search_as_asked_for_has_no_remarks():
+    assert remarks(StudyConfig(data="digits"), FACTS) == []
+    assert (
+        remarks(StudyConfig(data="digits", space={"weight_bits": [2, 5], "shift_depth": [1, 4]}), FACTS) == []
+    )
+
+
+def test_data_that_nobody_named():
+    (line,) = remarks(StudyConfig(), FACTS)
+    assert line.startswith("no DATA given, so the bundled digits are searched")
+
+
+def test_a_default_that_the_space_leaves_out():
+    space = {"shift_depth": [0, 2], "optimizer": ["Adam", "RAdam"], "learning_rate": 0.01}
+    (line,) = remarks(StudyConfig(data="digits", space=space), FACTS)
+    changes = "optimizer SGD → Adam, learning_rate 0.1 → 0.01, shift_depth 4 → 2"
+    assert line == f"the space leaves out the default configuration; the default here has {changes}"
+
+
+def test_images_left_out_are_counted_and_the_first_named():
+    for number, said in (
+        (1, "1 unreadable image left out: a0"),
+        (5, "5 unreadable images left out: a0; a1; a2 …"),
+    ):
+        facts = FACTS | {"images": {"skipped": [f"a{k}" for k in range(number)]}}
+        assert remarks(StudyConfig(data="photos"), facts) == [said]
