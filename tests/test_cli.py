@@ -394,7 +394,14 @@ class TestInterruption:
         answered = [e.trial_id for e in read_events(journal)[0] if isinstance(e, Finished)]
         assert asked == answered == [1, 2, 3, 4, 5]
 
-    def test_an_interruption_inside_code_made_from_text_ends_like_any_other(self, tmp_path):
+    @pytest.mark.parametrize(
+        ("command", "said"),
+        [
+            ("search", "interrupted; finished trials are kept, the same command continues\n"),
+            ("report", "interrupted\n"),
+        ],
+    )
+    def test_an_interruption_inside_code_made_from_text_ends_like_any_other(self, tmp_path, command, said):
         """As while a dataclass is made, when `python -m` would end with the signal, not the exit code."""
         (tmp_path / "interrupted.py").write_text(
             "import jouleshift.__main__ as entry, jouleshift.cli as cli\n"
@@ -402,10 +409,9 @@ class TestInterruption:
             "cli.run = run\n"
             "entry.main()\n"
         )
-        command = [sys.executable, "-m", "interrupted"]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 130
-        assert "the same command continues" in done.stderr
+        words = [sys.executable, "-m", "interrupted", command]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (130, said)
 
     def test_more_trials_asked_for_later_equal_a_run_that_asked_at_once(self, finished, tmp_path):
         for number in ("2", "5"):

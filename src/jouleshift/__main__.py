@@ -4,6 +4,9 @@ import signal
 import sys
 from typing import NoReturn
 
+_CONTINUED = ("search", "demo", "verify", "paper")
+"""Commands that train trials and, given again, go on with the next."""
+
 
 def main() -> NoReturn:
     """Run the command line; exit with 130 when interrupted by Ctrl-C or SIGTERM, at whatever moment."""
@@ -16,7 +19,9 @@ def main() -> NoReturn:
         # One that passed through text given to exec, as while a dataclass is made, leaves a mark by which
         # `python -m` ends with the signal instead of the exit code; running the next text wipes it off.
         exec("")
-        print("interrupted; finished trials are kept, the same command continues", file=sys.stderr)
+        kept = bool({*sys.argv[1:2]} & {*_CONTINUED})
+        rest = "; finished trials are kept, the same command continues" if kept else ""
+        print(f"interrupted{rest}", file=sys.stderr)
         sys.exit(130)
 
 
