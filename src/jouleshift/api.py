@@ -30,6 +30,7 @@ from jouleshift.opened import SearchResult
 from jouleshift.priors import PAPER, load_priors
 from jouleshift.records import Evaluation, Trial, TrialRecord
 from jouleshift.remarks import remarks
+from jouleshift.words import count
 
 BUILT_IN_DATA = ("digits", "cifar10", "caltech101")
 
@@ -241,7 +242,7 @@ def _opened(study: StudyConfig, out: Path) -> Iterator[store.Journal]:
 
 def _write_head(study: StudyConfig, out: Path, facts: Mapping[str, Any], *, torn_bytes: int) -> list[str]:
     """Write config.yaml and env.json; return what a person should know about the continuation."""
-    notes = [f"cut off {torn_bytes} bytes of an unfinished journal line"] if torn_bytes else []
+    notes = [f"cut off {count(torn_bytes, 'byte')} of an unfinished journal line"] if torn_bytes else []
     now = {**environment.describe(), **facts, "seed": study.seed, "energy_source": study.energy}
     path = out / store.ENVIRONMENT
     if path.is_file():

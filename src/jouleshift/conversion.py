@@ -34,6 +34,7 @@ from jouleshift.errors import BadInput, nearest
 from jouleshift.nn.layers import ShiftConv1d, ShiftConv2d, ShiftConvTranspose2d, ShiftLayer, ShiftLinear
 from jouleshift.nn.nonnegative import nonnegative_inputs
 from jouleshift.quant.packing import packed_size
+from jouleshift.words import count
 
 CountFrom = Literal["output", "input"]
 Overrides = Mapping[str, ShiftConfig | None]
@@ -123,7 +124,8 @@ def _by_depth(
     maximum = sum(layer.converted for layer, _ in candidates)
     if config.depth is not None and config.depth > maximum:
         raise BadInput(
-            f"depth {config.depth}: the network has {maximum} convertible layers; give 0 … {maximum} or None"
+            f"depth {config.depth}: the network has {count(maximum, 'convertible layer')}; "
+            f"give 0 … {maximum} or None"
         )
     step = 1 if count_from == "input" else -1
     position = 0

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from jouleshift import environment
 from jouleshift.energy.sensors import probe
+from jouleshift.words import count
 
 Row = tuple[str, bool, str]
 
@@ -45,7 +46,7 @@ def diagnose() -> Table:
 def _devices() -> Iterator[Row]:
     import torch
 
-    yield "CPU", _multiplies("cpu"), f"{torch.get_num_threads()} threads"
+    yield "CPU", _multiplies("cpu"), count(torch.get_num_threads(), "thread")
     cuda = torch.cuda.is_available()
     detail = torch.cuda.get_device_name() if cuda else "no CUDA device"
     yield "CUDA", cuda and _multiplies("cuda"), detail

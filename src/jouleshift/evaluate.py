@@ -29,6 +29,7 @@ from jouleshift.errors import BadInput, Unwritable
 from jouleshift.fidelity import Fidelity, Setting
 from jouleshift.records import EnergyReading, Epoch, Evaluation, Failure, Trial, Value
 from jouleshift.train.loop import TrainResult, train, validate
+from jouleshift.words import count
 
 
 def shift_config(config: Mapping[str, Value], mode: NumericMode) -> ShiftConfig:
@@ -260,7 +261,8 @@ def _evaluation(
     trained: TrainResult, judged: Judged, model: nn.Module, setting: Setting, energy_s: float
 ) -> Evaluation | Failure:
     if not math.isfinite(trained.val_loss):
-        return Failure("diverged", f"validation loss {trained.val_loss} after {len(trained.curve)} epochs")
+        epochs = count(len(trained.curve), "epoch")
+        return Failure("diverged", f"validation loss {trained.val_loss} after {epochs}")
     if judged.energy.energy_j is None:
         return Failure("refused", f"no energy from {judged.energy.origin}")
     return Evaluation(

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from jouleshift.errors import BadInput, nearest
+from jouleshift.words import count
 
 Part = Literal["epochs", "train_fraction", "weight_bits"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -43,9 +44,9 @@ class Setting:
     precision: float = 1.0
 
     def __str__(self) -> str:
-        images = f" of {self.train_fraction:.0%} of the images" if self.train_fraction < 1 else ""
+        images = f" of {100 * self.train_fraction:.0f} % of the images" if self.train_fraction < 1 else ""
         bits = " with fewer weight bits" if self.precision < 1 else ""
-        return f"{self.epochs} epochs{images}{bits}"
+        return f"{count(self.epochs, 'epoch')}{images}{bits}"
 
     def weight_bits(self, own: int) -> int:
         """The bits that a configuration with `own` weight bits is trained with."""

@@ -23,6 +23,7 @@ from jouleshift.energy.hardware import load_profile, model_energy
 from jouleshift.energy.workload import trace
 from jouleshift.errors import BadInput
 from jouleshift.records import EnergyReading
+from jouleshift.words import count
 
 _DEPLOYED_FORMAT = ShiftConfig(weight_bits=4, act_integer_bits=3, act_fraction_bits=5)
 
@@ -59,7 +60,7 @@ def _exported(path: Path, conditions: Conditions) -> Measured:
     batches = np.resize(images, (wanted, *images.shape[1:]))  # repeats them to fill whole batches
     ran = run_alone(path, batches, conditions)
     same = int((ran.logits[: len(logits)] == logits).all(1).sum())
-    verdict = f"bit match: {same} of {len(logits)} images"
+    verdict = f"bit match: {same} of {count(len(logits), 'image')}"
     if same < len(logits):
         raise BadInput(f"{path}: {verdict}; this file or its runtime does not compute the network exported")
     return Measured(path.name, ran.runtime, conditions.batch, ran.latency, ran.energy, verdict)

@@ -11,6 +11,8 @@ from jouleshift.config import StudyConfig
 from jouleshift.fidelity import Fidelity, Setting
 from jouleshift.hpo.study import Progress as Step
 from jouleshift.records import Failure, Trial
+from jouleshift.report.units import percent
+from jouleshift.words import count
 
 
 class SearchDisplay:
@@ -46,9 +48,9 @@ class SearchDisplay:
         for note in notes:
             self.note(note)
         done = (
-            f"continuing, {finished} of {config.trials} trials done"
+            f"continuing, {finished} of {count(config.trials, 'trial')} done"
             if finished
-            else f"{config.trials} trials"
+            else count(config.trials, "trial")
         )
         where = escape(f"{config.model} on {config.data}: {done}, in {config.out}")
         self._console.print(where, soft_wrap=True)
@@ -76,4 +78,4 @@ def line_of(step: Step, setting: Setting) -> str:
     if isinstance(result, Failure):
         return f"{head}: {result.kind}: {result.message}"
     energy = f"energy {result.energy.energy_j:.3g} J ({result.energy.source})"
-    return f"{head}: accuracy {result.accuracy:.1%}, {energy}"
+    return f"{head}: accuracy {percent(result.accuracy)}, {energy}"

@@ -5,6 +5,7 @@ from typing import Any
 
 from jouleshift.config import StudyConfig
 from jouleshift.space import moved_defaults
+from jouleshift.words import count
 
 _NAMED = 3
 """So many unreadable images are named."""
@@ -27,6 +28,6 @@ def unreadable(skipped: Sequence[str]) -> list[str]:
     """How many images were left out, and the first few with the reason; nothing where all could be read."""
     if not skipped:
         return []
-    number = "1 unreadable image" if len(skipped) == 1 else f"{len(skipped)} unreadable images"
+    number = count(len(skipped), "unreadable image")
     more = " …" if len(skipped) > _NAMED else ""
     return [f"{number} left out: {'; '.join(skipped[:_NAMED])}{more}"]

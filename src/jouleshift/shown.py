@@ -13,6 +13,7 @@ from jouleshift.exporting import Exported
 from jouleshift.measuring import Measured
 from jouleshift.records import CarbonIntensity
 from jouleshift.report.units import percent, quantity, significant
+from jouleshift.words import count
 
 
 def exported_in_words(exported: Exported) -> Iterator[str]:
@@ -33,7 +34,9 @@ def conversion_table(name: str, network: nn.Module, plans: Sequence[LayerPlan], 
     """A row a layer: its format, and why it was converted or not."""
     converted = sum(plan.converted for plan in plans)
     before, after = weight_bytes(network), weight_bytes(shifted)
-    table = Table("layer", "type", "becomes", "reason", title=f"{name}: {converted} of {len(plans)} layers")
+    table = Table(
+        "layer", "type", "becomes", "reason", title=f"{name}: {converted} of {count(len(plans), 'layer')}"
+    )
     for plan in plans:
         table.add_row(plan.name, plan.layer_type, _format(plan), plan.reason)
     table.caption = f"weights {before:,} bytes → {after:,} ({percent(after / before if before else None)})"

@@ -20,9 +20,9 @@ from jouleshift.hpo.study import Progress
 from jouleshift.journal import Asked, Event, Finished, read_events, records
 from jouleshift.progress import line_of
 from jouleshift.records import Run
-from jouleshift.report.sentences import count
 from jouleshift.report.terminal import picture
 from jouleshift.report.units import duration
+from jouleshift.words import count
 
 _PATIENCE = 20.0
 """A picture waits so many times as long as the last one took to draw."""

@@ -53,7 +53,7 @@ def test_a_front_that_stands_still_stagnates_and_one_that_grows_does_not():
     for number in (3, 4, 5):
         assert rule.reason() is None
         rule.finished(ended(number, 0.6, 6.0))
-    assert "3 trials added less than 1%" in rule.reason()
+    assert "3 trials added less than 1 %" in rule.reason()
     rule.finished(ended(6, 0.4, 4.0))
     assert rule.reason() is None
 

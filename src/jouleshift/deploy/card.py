@@ -13,6 +13,7 @@ import yaml
 
 from jouleshift.deploy import program as p
 from jouleshift.records import CarbonIntensity, EnergyReading
+from jouleshift.words import count
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,9 @@ def _summary(card: Card, program: p.IntegerProgram) -> str:
     layers = program.all(p.ShiftLayer)
     plain = len(program.all(p.FloatLayer))
     bits = sorted({layer.weights.weight_bits for layer in layers})
-    rest = f", {plain} layers in float32" if plain else ", integers throughout"
+    rest = f", {count(plain, 'layer')} in float32" if plain else ", integers throughout"
     return (
-        f"{card.network} for {card.data}: {len(layers)} layers whose weights are ±2^k in "
+        f"{card.network} for {card.data}: {count(len(layers), 'layer')} whose weights are ±2^k in "
         f"{' and '.join(map(str, bits))} bits{rest}. Multiplying by such a weight is a shift."
     )
 

@@ -32,6 +32,7 @@ from jouleshift.energy.devices import settle
 from jouleshift.energy.vendors import import_quietly
 from jouleshift.errors import BadInput, nearest
 from jouleshift.records import EnergyReading
+from jouleshift.words import count
 
 _JOULES_PER_KWH = 3.6e6
 _MEASURED_CPU = {"intel_rapl": "RAPL", "intel_power_gadget": "Power Gadget", "windows_emi": "Windows EMI"}
@@ -63,9 +64,8 @@ def simulated(
         _task(tracker, fn, 0.0)
         data, passes, duration_s = _task(tracker, fn, min_window_s)
         cpu, gpu, flags = _methods(tracker)
-    origin = (
-        f"CodeCarbon {_version()} in {country}: cpu {cpu}, gpu {gpu}; {passes} passes in {duration_s:.1f} s"
-    )
+    how_long = f"{count(passes, 'pass', 'passes')} in {duration_s:.1f} s"
+    origin = f"CodeCarbon {_version()} in {country}: cpu {cpu}, gpu {gpu}; {how_long}"
     if data is None or not data.energy_consumed > 0:
         return EnergyReading(None, "simulated", "estimated", origin, flags=(*flags, "no-reading"))
     per_item = _JOULES_PER_KWH / (passes * n_items)

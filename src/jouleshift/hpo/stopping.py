@@ -16,6 +16,7 @@ from jouleshift.analysis.pareto import USUAL_GOAL, hypervolume, non_dominated
 from jouleshift.config import StudyConfig
 from jouleshift.objectives import Goal
 from jouleshift.records import Evaluation, Trial, TrialRecord
+from jouleshift.words import count
 
 Points = NDArray[np.float64]
 
@@ -50,7 +51,7 @@ class Epochs(Rule):
         self._total += trial.budget - self._budgets.get(trial.parent or 0, 0)
 
     def reason(self) -> str | None:
-        return f"{self._total} epochs of {self._limit}" if self._total >= self._limit else None
+        return f"{count(self._total, 'epoch')} of {self._limit}" if self._total >= self._limit else None
 
 
 class Spent(Rule):
@@ -96,7 +97,8 @@ class Stagnation(Rule):
         before, now = (hypervolume(front, self._worst) for front in (self._fronts[0], self._fronts[-1]))
         if now > before * (1 + GAIN):
             return None
-        return f"{self._trials} trials added less than {GAIN:.0%} to the hypervolume of the front"
+        trials, share = count(self._trials, "trial"), f"{100 * GAIN:.0f} %"
+        return f"{trials} added less than {share} to the hypervolume of the front"
 
 
 def rules_of(

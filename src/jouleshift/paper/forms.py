@@ -16,10 +16,11 @@ from jouleshift.paper.pictures import fronts_picture, importance_picture, rates_
 from jouleshift.paper.published import Column, Front, published_front, statements
 from jouleshift.paper.studies import STUDIES
 from jouleshift.records import CarbonIntensity, Run
-from jouleshift.report.sentences import count, energy_stamp
+from jouleshift.report.sentences import energy_stamp
 from jouleshift.report.tables import Row, show_value, to_csv
 from jouleshift.report.units import percent, significant
 from jouleshift.space import TABLE_1, Choice
+from jouleshift.words import count
 
 if TYPE_CHECKING:
     from rich.table import Table

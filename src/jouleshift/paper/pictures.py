@@ -12,8 +12,9 @@ from jouleshift.analysis.pareto import complete
 from jouleshift.paper.published import Front
 from jouleshift.report.canvas import DEFAULT, FRONT, SOFT, literal, picture, prepare, staircase, to_png
 from jouleshift.report.figures import draw_front, energy_unit
-from jouleshift.report.sentences import count, energy_stamp
+from jouleshift.report.sentences import energy_stamp
 from jouleshift.report.units import Unit
+from jouleshift.words import count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

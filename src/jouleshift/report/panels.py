@@ -13,8 +13,8 @@ from jouleshift.report.figures import energy_unit
 from jouleshift.report.insight import Insight
 from jouleshift.report.markup import Markup, element, join
 from jouleshift.report.sections import definitions, stamp
-from jouleshift.report.sentences import count
 from jouleshift.report.units import duration, listed, percent, quantity, upper_limit
+from jouleshift.words import count
 
 E = element
 Figures = dict[str, charts.Figure]

@@ -11,17 +11,13 @@ from jouleshift.analysis.pareto import broken, full_budget, knee, most_frugal, o
 from jouleshift.analysis.verification import Member, Verification
 from jouleshift.records import EnergyKind, Evaluation, TrialRecord
 from jouleshift.report.units import duration, listed, percent, quantity, short_name
+from jouleshift.words import count
 
 _HOW: dict[EnergyKind, str] = {
     "measured": "measured by a sensor",
     "estimated": "estimated as time × a stated power, not measured",
     "modelled": "computed from a hardware profile, not measured",
 }
-
-
-def count(number: int, one: str, many: str | None = None) -> str:
-    """`count(1, "network")` is "1 network", `count(2, "network")` "2 networks"."""
-    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def headline(view: Digest) -> str:
@@ -99,7 +95,7 @@ def state_in_words(view: Digest) -> str:
     spent = sum(p.record.duration_s or 0.0 for p in view.points)
     ended = len(view.points) - len(view.of("running"))
     parts = [count(len(view.runs), "run")] if len(view.runs) > 1 else []
-    parts += [f"{ended} of {asked} trials ended", f"{len(view.of('failed'))} failed"]
+    parts += [f"{ended} of {count(asked, 'trial')} ended", f"{len(view.of('failed'))} failed"]
     parts += [count(epochs, "epoch") + " trained", f"{duration(spent)} of trials"]
     return ", ".join(parts) + "." + infeasible_in_words(view)
 

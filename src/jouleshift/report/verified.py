@@ -7,9 +7,10 @@ from jouleshift.analysis.digest import Digest
 from jouleshift.analysis.verification import Member, Verification
 from jouleshift.records import CarbonIntensity, Evaluation
 from jouleshift.report.markup import Markup, element, join
-from jouleshift.report.sentences import count, verified_headline
+from jouleshift.report.sentences import verified_headline
 from jouleshift.report.tables import Row, columns, hyperparameters, row, to_csv
 from jouleshift.report.units import Unit, percent, unit_for
+from jouleshift.words import count
 
 if TYPE_CHECKING:
     from rich.console import Group
