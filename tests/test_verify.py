@@ -7,6 +7,7 @@ import pytest
 
 from jouleshift import store, verify
 from jouleshift.analysis.pareto import front
+from jouleshift.api import Silent
 from jouleshift.data.sources import load
 from jouleshift.errors import BadInput
 from jouleshift.records import Trial
@@ -15,10 +16,18 @@ from tests.test_cli import QUICK, jouleshift
 from tests.toys import Serial
 
 
+class Told(Silent):
+    """Keeps the notes that a search begins with."""
+
+    def started(self, config, finished, notes):
+        self.notes = notes
+
+
 class FakeWorkers(Serial):
     """Trials answered in this process; the `fatal`-th is interrupted as by Ctrl-C."""
 
     fatal = 0
+    facts = {"images": {"skipped": ["a.png: empty, zero bytes"]}}  # noqa: RUF012 - nobody writes to it
     setups: list[dict] = []  # noqa: RUF012 - a test looks at what was asked of all of them
 
     def __init__(self, workers, work, *_) -> None:
@@ -66,7 +75,9 @@ def test_interrupted_and_continued_runs_each_training_once_and_extends(searched,
         verify.verify(searched, seeds=1)
     assert sum(r.result is not None for r in store.read_run(searched).verified) == 1
     monkeypatch.setattr(FakeWorkers, "fatal", 0)
-    verify.verify(searched, seeds=1)
+    told = Told()
+    verify.verify(searched, seeds=1, watcher=told)
+    assert told.notes == ["1 unreadable image left out: a.png: empty, zero bytes"]
     run = store.read_run(searched)
     assert len(run.verified) == len(verify.wanted(run, 1))
     assert all(r.result is not None for r in run.verified)
