@@ -74,14 +74,14 @@ def report(
 def compare(first: Path, second: Path, /, *, out: Path | None = None, elsewhere: Elsewhere = None) -> None:
     """Fronts and hypervolumes of two runs side by side: a table, compare.csv and compare.png.
 
-    Emissions are for the first run's place unless another is given.
+    Which settings differ is told. Emissions are for the first run's place unless another is given.
 
     Parameters
     ----------
     first
         run directory
     second
-        run directory whose energies come from the same source
+        run directory of the same classes, whose energies come from the same source and profile
     out
         folder for the files; by default FIRST-vs-SECOND beside the first run
     """

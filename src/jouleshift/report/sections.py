@@ -9,10 +9,12 @@ from jouleshift.records import CarbonIntensity, Failure, TrialRecord
 from jouleshift.report.figures import energy_unit
 from jouleshift.report.markup import Markup, element, join
 from jouleshift.report.sentences import (
+    differences_in_words,
     energy_stamp,
     flags,
     front_in_words,
     headline,
+    show_setting,
     state_in_words,
 )
 from jouleshift.report.sketch import front_sketch
@@ -268,7 +270,9 @@ def facts(view: Digest) -> Markup:
                 definitions(run.env),
             )
         )
-    return E("section", E("h2", "How this was made", id="facts"), E("div", blocks, class_="columns"))
+    different = differences_in_words(view.runs)
+    told = E("p", "The runs differ in ", "; ".join(different), ".") if different else None
+    return E("section", E("h2", "How this was made", id="facts"), told, E("div", blocks, class_="columns"))
 
 
 def definitions(values: Mapping[str, Any]) -> Markup:
@@ -284,7 +288,5 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str
         if isinstance(value, Mapping):
             found += _flatten(value, f"{name}: ")
         elif value is not None:
-            found.append(
-                (name, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
-            )
+            found.append((name, show_setting(value)))
     return found

@@ -4,12 +4,13 @@ The sentences are the report for whoever cannot see the figures or does not want
 claims no more than the numbers support.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from jouleshift.analysis.digest import Digest
+from jouleshift.analysis.digest import Digest, differing
 from jouleshift.analysis.pareto import broken, full_budget, knee, most_frugal, objectives, points_of
 from jouleshift.analysis.verification import Member, Verification
-from jouleshift.records import EnergyKind, Evaluation, TrialRecord
+from jouleshift.records import EnergyKind, EnergyReading, Evaluation, Run, TrialRecord
 from jouleshift.report.units import duration, listed, percent, quantity, short_name
 
 _HOW: dict[EnergyKind, str] = {
@@ -165,9 +166,27 @@ def _best(view: Digest) -> str:
     return f"Trial {comparison.both.trial.id} reaches {reached} {less} per image."
 
 
+def show_setting(value: Any) -> str:
+    """A setting's value for people: lists with commas, an en dash where it was left open."""
+    if value is None:
+        return "–"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def differences_in_words(runs: Sequence[Run]) -> list[str]:
+    """Each setting in which runs differ, with its value in each: "seed: 0 | 1"."""
+    different = differing(runs)
+    return [f"{name}: {' | '.join(map(show_setting, values))}" for name, values in different.items()]
+
+
 def energy_stamp(view: Digest) -> str:
-    """Where the energies come from, for the margin of a figure: source, how it is known, from what."""
-    ways = sorted({(r.energy.source, r.energy.kind, r.energy.origin) for r in view.results})
+    """Where the energies of a digest come from, for the margin of a figure."""
+    return origin_in_words(result.energy for result in view.results)
+
+
+def origin_in_words(readings: Iterable[EnergyReading]) -> str:
+    """Where energies come from: source, how it is known, from what."""
+    ways = sorted({(r.source, r.kind, r.origin) for r in readings})
     if not ways:
         return "no energy known yet"
     shown = "; ".join(f"{source} energy, {_HOW[kind]}: {origin}" for source, kind, origin in ways[:3])
