@@ -108,10 +108,21 @@ def test_a_report_of_any_run(name, tmp_path):
 def test_several_runs_in_one_report(tmp_path):
     runs = [hyperband_run(60, seed=s, path=tmp_path / f"seed{s}") for s in range(3)]
     made = write_report(runs, WORLD)
-    assert made == tmp_path / "seed0-and-2-more" / "report.html"
+    assert made.parent.parent == tmp_path
+    assert made.parent.name.startswith("seed0-and-2-more-")
     lines = (made.parent / "trials.csv").read_text().splitlines()
     assert lines[0].startswith("run,trial,")
     assert len(lines) == 181
+
+
+def test_another_set_of_runs_does_not_overwrite_a_report(tmp_path):
+    one, two, three = (
+        run_of(record(1, 0.4, 4e-9, bracket=-1), path=tmp_path / f"seed{s}", seed=s) for s in range(3)
+    )
+    made = write_report([one, two], WORLD, form="light")
+    assert write_report([one, three], WORLD, form="light") != made
+    assert write_report([one, two], WORLD, form="light") == made
+    assert "The runs differ in seed: 0 | 1." in made.read_text(encoding="utf-8")
 
 
 def test_the_same_run_gives_the_same_bytes(tmp_path):
