@@ -71,6 +71,6 @@ def test_words_say_what_a_budget_trains():
         return str(Fidelity.named(name, 1, 9).setting(budget))
 
     assert words("epochs", 3) == "3 epochs"
-    assert words("train_fraction", 3) == "9 epochs of 33% of the images"
-    assert words("epochs+weight_bits", 1) == "1 epochs with fewer weight bits"
+    assert words("train_fraction", 3) == "9 epochs of 33 % of the images"
+    assert words("epochs+weight_bits", 1) == "1 epoch with fewer weight bits"
     assert words("train_fraction+weight_bits", 9) == "9 epochs"

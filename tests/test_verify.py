@@ -1,12 +1,14 @@
 """Verification: fresh seeds, the test split, a journal of its own, and continuation after an interruption."""
 
 import csv
+import re
 from dataclasses import replace
 
 import pytest
 
 from jouleshift import store, verify
 from jouleshift.analysis.pareto import front
+from jouleshift.api import Silent
 from jouleshift.data.sources import load
 from jouleshift.errors import BadInput
 from jouleshift.records import Trial
@@ -36,6 +38,14 @@ class FakeWorkers(Serial):
         return self
 
     def __exit__(self, *_) -> None: ...
+
+
+class Told(Silent):
+    def __init__(self) -> None:
+        self.trials = []
+
+    def progress(self, progress):
+        self.trials.append(progress.trial)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +83,10 @@ def test_interrupted_and_continued_runs_each_training_once_and_extends(searched,
     begun = len(FakeWorkers.setups)
     verify.verify(searched, seeds=1)
     assert len(FakeWorkers.setups) == begun, "all is verified: no worker needs to start"
-    verify.verify(searched, seeds=2)
+    told = Told()
+    verify.verify(searched, seeds=2, watcher=told)
+    numbers = {run.trials[0].trial.id, *(r.trial.id for r in front(run))}
+    assert {(t.id, t.seed) for t in told.trials} == {(number, 2000) for number in numbers}
     again = store.read_run(searched).verified
     assert len(again) == len(verify.wanted(run, 2))
     assert [r.trial.id for r in again] == list(range(1, len(again) + 1))
@@ -86,6 +99,12 @@ def test_the_command_judges_on_test_images_and_the_report_leads_with_it(searched
     done = jouleshift("verify", "run", "--seeds", "1", cwd=searched.parent)
     assert done.returncode == 0, done.stderr
     assert "judged on test images" in done.stdout
+    assert "profile asic-45nm" in done.stdout
+    numbers = {
+        str(r.trial.id) for r in (*front(store.read_run(searched)), store.read_run(searched).trials[0])
+    }
+    told = re.findall(r"trial (\d+) again, seed 1000 \(3 epochs\): test accuracy [\d.]+ %", done.stdout)
+    assert set(told) == numbers, "numbered as in the table and the search"
     assert "Regression to the mean" in done.stdout
     page = (searched / "report.html").read_text(encoding="utf-8")
     assert page.index("The front, verified") < page.index('<h2 id="front">')

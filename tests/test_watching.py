@@ -89,9 +89,9 @@ def test_elsewhere_it_writes_a_line_a_trial_and_ends_with_the_run(started):
     watcher.join(10)
     assert not watcher.is_alive()
     lines = screen.file.getvalue().splitlines()
-    assert lines[0].startswith("[1/10] trial 1 (9 epochs): accuracy 50.0%")
+    assert lines[0].startswith("[1/10] trial 1 (9 epochs): accuracy 50.0 %")
     assert lines[1] == "[2/10] trial 2 (9 epochs): crashed: boom"
-    assert lines[2].startswith("[3/10] trial 3 (3 epochs): accuracy 75.0%")
+    assert lines[2].startswith("[3/10] trial 3 (3 epochs): accuracy 75.0 %")
 
 
 def test_a_run_that_nobody_writes_is_shown_once(tmp_path, started):

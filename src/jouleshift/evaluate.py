@@ -260,7 +260,7 @@ def _evaluation(
     trained: TrainResult, judged: Judged, model: nn.Module, setting: Setting, energy_s: float
 ) -> Evaluation | Failure:
     if not math.isfinite(trained.val_loss):
-        return Failure("diverged", f"validation loss {trained.val_loss} after {len(trained.curve)} epochs")
+        return Failure("diverged", f"validation loss {trained.val_loss} after epoch {len(trained.curve)}")
     if judged.energy.energy_j is None:
         return Failure("refused", f"no energy from {judged.energy.origin}")
     return Evaluation(

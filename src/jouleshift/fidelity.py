@@ -43,9 +43,10 @@ class Setting:
     precision: float = 1.0
 
     def __str__(self) -> str:
-        images = f" of {self.train_fraction:.0%} of the images" if self.train_fraction < 1 else ""
+        epochs = f"{self.epochs} epoch{'' if self.epochs == 1 else 's'}"
+        images = f" of {100 * self.train_fraction:.0f} % of the images" if self.train_fraction < 1 else ""
         bits = " with fewer weight bits" if self.precision < 1 else ""
-        return f"{self.epochs} epochs{images}{bits}"
+        return f"{epochs}{images}{bits}"
 
     def weight_bits(self, own: int) -> int:
         """The bits that a configuration with `own` weight bits is trained with."""

@@ -153,9 +153,17 @@ class CarbonIntensity:
         >>> CarbonIntensity(381.0, "DEU", 2024, "Ember", pue=1.2).in_words
         '381 g CO₂eq/kWh (DEU, 2024; Ember) × PUE 1.2'
         """
+        return self._told(f"; {self.origin}")
+
+    @property
+    def in_short(self) -> str:
+        """The same without the source, for a line in a terminal."""
+        return self._told("")
+
+    def _told(self, origin: str) -> str:
         place = ", ".join([self.region, *([str(self.year)] if self.year else [])])
         pue = "" if self.pue == 1 else f" × PUE {self.pue:g}"
-        return f"{self.grams_per_kwh:.4g} g CO₂eq/kWh ({place}; {self.origin}){pue}"
+        return f"{self.grams_per_kwh:.4g} g CO₂eq/kWh ({place}{origin}){pue}"
 
 
 @dataclass(frozen=True)

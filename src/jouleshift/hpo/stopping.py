@@ -50,7 +50,7 @@ class Epochs(Rule):
         self._total += trial.budget - self._budgets.get(trial.parent or 0, 0)
 
     def reason(self) -> str | None:
-        return f"{self._total} epochs of {self._limit}" if self._total >= self._limit else None
+        return f"epochs trained: {self._total} of {self._limit}" if self._total >= self._limit else None
 
 
 class Spent(Rule):
@@ -96,7 +96,7 @@ class Stagnation(Rule):
         before, now = (hypervolume(front, self._worst) for front in (self._fronts[0], self._fronts[-1]))
         if now > before * (1 + GAIN):
             return None
-        return f"{self._trials} trials added less than {GAIN:.0%} to the hypervolume of the front"
+        return f"{self._trials} trials added less than {100 * GAIN:.0f} % to the hypervolume of the front"
 
 
 def rules_of(

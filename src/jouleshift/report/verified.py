@@ -7,7 +7,7 @@ from jouleshift.analysis.digest import Digest
 from jouleshift.analysis.verification import Member, Verification
 from jouleshift.records import CarbonIntensity, Evaluation
 from jouleshift.report.markup import Markup, element, join
-from jouleshift.report.sentences import count, verified_headline
+from jouleshift.report.sentences import count, origin_in_words, verified_headline
 from jouleshift.report.tables import Row, columns, hyperparameters, row, to_csv
 from jouleshift.report.units import Unit, percent, unit_for
 
@@ -49,9 +49,15 @@ def regression_in_words(verification: Verification) -> str:
     what = count(len(verification.members) or 1, "configuration")
     return (
         f"Regression to the mean over {what}: with fresh seeds the validation error is "
-        f"{100 * verification.seed_luck:+.1f} points from the one that the search saw. On test images it is "
-        f"another {100 * verification.other_images:+.1f} points from that."
+        f"{_points(verification.seed_luck)} the one that the search saw. With the same seeds the error on "
+        f"test images is {_points(verification.other_images)} that."
     )
+
+
+def _points(change: float) -> str:
+    """A change of an error, as a fraction: 0.012 is "1.2 points above"."""
+    size = f"{100 * abs(change):.1f}"
+    return "the same as" if size == "0.0" else f"{size} points {'above' if change > 0 else 'below'}"
 
 
 def verified_table(verification: Verification, width: int = 80) -> "Group":
@@ -71,7 +77,8 @@ def verified_table(verification: Verification, width: int = 80) -> "Group":
             *(Text(text) for text in (_sign(verification, member), *_cells(member, unit))), style=style
         )
     title = Text("The front trained again with fresh seeds, judged on the test split", "bold")
-    return Group(title, table, Text(regression_in_words(verification)))
+    readings = [e.energy for m in (*verification.members, *verification.defaults) for e in m.again]
+    return Group(title, table, Text(f"{origin_in_words(readings)}."), Text(regression_in_words(verification)))
 
 
 def _sign(verification: Verification, member: Member) -> str:
