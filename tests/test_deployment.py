@@ -64,6 +64,8 @@ def test_exported_files_give_the_oracle_s_logits(run, tmp_path, name):
     assert exported.accuracy > 0.85
     assert abs(exported.accuracy - exported.simulated_accuracy) <= 0.02
     assert exported.weight_bytes <= exported.float_bytes * 4 / 32 + 8
+    assert exported.weight_bytes == exported.record.result.weight_bytes, "what size_bytes said in the search"
+    assert f"| weights | {exported.weight_bytes:,} bytes" in exported.card.read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(shutil.which("make") is None or shutil.which("cc") is None, reason="no C compiler")

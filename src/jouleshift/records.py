@@ -95,7 +95,8 @@ class Evaluation:
     trained_epochs: int
     """Epochs this trial itself trained: the budget less what a checkpoint already had."""
     weight_bytes: int
-    """Size of the weights as they would be stored: shift layers at weight_bits, the rest as float32."""
+    """Size of the weights as shipped: those of shift layers at weight_bits, others as float32; without biases
+    and batch norms."""
     train_s: float
     energy_s: float
     latency_s: float | None = None

@@ -107,6 +107,7 @@ def _results(card: Card, program: p.IntegerProgram) -> str:
     stored, floats = program.weight_bytes, 4 * program.n_weights
     rows = [(f"accuracy, {where}", f"{100 * value:.2f} %") for where, value in card.accuracy.items()]
     rows += [("weights", f"{stored:,} bytes ({100 * stored / floats:.1f} % of float32)")]
+    rows += [("biases and multipliers", f"{program.constant_bytes:,} bytes")]
     for reading in card.energy:
         if reading.energy_j is not None:
             grams = card.intensity.emissions_g(reading.energy_j)
