@@ -13,6 +13,7 @@ from jouleshift.data.sources import load
 from jouleshift.errors import BadInput
 from jouleshift.records import Trial
 from tests.analysis.synthetic import evaluation
+from tests.docs.pages import ROOT
 from tests.test_cli import QUICK, jouleshift
 from tests.toys import Serial
 
@@ -125,3 +126,10 @@ def test_what_cannot_be_verified_is_one_line(tmp_path, searched):
     empty = replace(store.read_run(searched), trials=())
     with pytest.raises(BadInput, match="continue its search first"):
         verify.wanted(empty, 1)
+
+
+def test_the_readme_names_every_file_of_a_run(searched):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = re.search(r"^runs/NAME/\n(.*?)^```", text, re.S | re.M).group(1)
+    made = {path.name for path in searched.iterdir()} | {"verify.jsonl", "verified.csv", "export"}
+    assert [name for name in sorted(made) if name not in listed] == []
