@@ -3,11 +3,14 @@
 python docs/python_api.py
 """
 
+import builtins
+import collections.abc
 import dataclasses
 import inspect
 import re
+import typing
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -91,20 +94,31 @@ def fields(config: type[BaseModel]) -> str:
 
 
 def _kind(field: FieldInfo) -> str:
-    names = [_name(part) for part in get_args(field.annotation) or [field.annotation]]
+    """A field's type as people say it, bounds beside the first: "int ≥ 1 or None"."""
     bounds = [
         f"{sign} {getattr(limit, key)}"
         for limit in field.metadata
         for key, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
         if getattr(limit, key, None) is not None
     ]
-    return " ".join([" or ".join(dict.fromkeys(names)), *bounds])
+    first, *others = _names(field.annotation)
+    return " or ".join([", ".join([f"{first} {bounds[0]}", *bounds[1:]]) if bounds else first, *others])
 
 
-def _name(part: Any) -> str:
-    if get_args(part):
-        return " or ".join(_name(inner) for inner in get_args(part))
-    return "None" if part is type(None) else getattr(part, "__name__", None) or repr(part).strip("'")
+def _names(kind: Any) -> list[str]:
+    """What a value may be."""
+    parts = get_args(kind)
+    match get_origin(kind):
+        case None:
+            return ["None" if kind is type(None) else kind.__name__]
+        case typing.Literal:
+            return [f"`{part}`" for part in parts]
+        case builtins.tuple:
+            return [f"list of {parts[0].__name__}"]
+        case collections.abc.Mapping:
+            return ["mapping"]
+        case _:
+            return [name for part in parts for name in _names(part)]
 
 
 def _shown(field: FieldInfo) -> str:

@@ -3,6 +3,7 @@
 import io
 import os
 import queue
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 from rich.console import Console
 from safetensors.numpy import load_file, save_file
 
@@ -21,6 +23,7 @@ import jouleshift as js
 from jouleshift import cli, store
 from jouleshift.config import StudyConfig
 from jouleshift.data.batches import evaluation_batches
+from jouleshift.data.sources import load as load_data
 from jouleshift.deploy.artefact import check_path
 from jouleshift.deploy.deployed import Deployed
 from jouleshift.deploy.measured import Conditions, Latency, run_alone
@@ -66,6 +69,8 @@ def test_exported_files_give_the_oracle_s_logits(run, tmp_path, name):
     assert exported.accuracy > 0.85
     assert abs(exported.accuracy - exported.simulated_accuracy) <= 0.02
     assert exported.weight_bytes <= exported.float_bytes * 4 / 32 + 8
+    assert exported.weight_bytes == exported.record.result.weight_bytes, "what size_bytes said in the search"
+    assert f"| weights | {exported.weight_bytes:,} bytes" in exported.card.read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(shutil.which("make") is None or shutil.which("cc") is None, reason="no C compiler")
@@ -104,6 +109,59 @@ def test_the_card_tells_grams_accuracy_and_how_to_check(run, onnx_file):
     }
     assert "jouleshift measure model.onnx" in text
     assert "modelled, hardware profile asic-45nm" in text and "weight_bits | 4" in text
+
+
+def recipe_of(card: Path) -> dict:
+    """What a card's Python defines: how an image becomes the network's input."""
+    names: dict = {}
+    exec(re.search(r"```python\n(.*?)```", card.read_text(encoding="utf-8"), re.S).group(1), names)
+    return names
+
+
+def test_following_the_card_by_hand_gives_the_exported_logits_and_accuracy(run, tmp_path):
+    import onnxruntime
+
+    exported = export_run(run, out=tmp_path / "model.onnx")
+    recipe = recipe_of(exported.card)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    (wanted,) = session.get_inputs()
+    data = load_data("digits", seed=0)
+    pixels = torch.cat([data.train.images[:16], data.val.images])[:, 0].numpy()
+    logits = []
+    for number, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+        logits.append(session.run(None, {wanted.name: recipe["prepare"](tmp_path / f"{number}.png")})[0][0])
+    np.testing.assert_array_equal(logits[:16], load_file(check_path(tmp_path / "model.onnx"))["logits"])
+    named = [recipe["CLASSES"][found.argmax()] for found in logits[16:]]
+    assert (
+        np.mean([n == str(int(y)) for n, y in zip(named, data.val.labels, strict=True)]) == exported.accuracy
+    )
+
+
+def test_the_card_s_recipe_makes_of_any_file_what_training_saw(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (90, 130, 4), dtype=np.uint8)
+    pictures = {
+        "alpha.png": Image.fromarray(noise),
+        "grey.png": Image.fromarray(noise[..., 0]),
+        "palette.png": Image.fromarray(noise[..., :3]).quantize(16),
+        "large.jpg": Image.fromarray(np.repeat(np.repeat(noise[..., :3], 8, 0), 8, 1)),
+    }
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    for name, picture in pictures.items():
+        for kind in ("cat", 'dog "x" {0}'):
+            (tmp_path / "photos" / kind).mkdir(parents=True, exist_ok=True)
+            picture.save(tmp_path / "photos" / kind / name, exif=turned)
+    out = tmp_path / "run"
+    settings = {"model": "tiny", "trials": 1, "max_budget": 1, "image_size": 20, "val_fraction": 0.5}
+    js.search(tmp_path / "photos", **settings, out=out)
+    recipe = recipe_of(export_run(out, form="safetensors").card)
+    assert recipe["CLASSES"] == ["cat", 'dog "x" {0}']
+    config = StudyConfig(**store.read_run(out).config)
+    data = Evaluator(config, out / store.CHECKPOINTS).data
+    seen = [image for split in (data.train, data.val) for image in next(evaluation_batches(split))[0].numpy()]
+    made = [recipe["prepare"](tmp_path / "photos" / "cat" / name)[0] for name in pictures]
+    assert [any((image == other).all() for other in seen) for image in made] == [True] * len(pictures)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Verification: fresh seeds, the test split, a journal of its own, and continuation after an interruption."""
 
 import csv
+import re
 from dataclasses import replace
 
 import pytest
@@ -12,15 +13,9 @@ from jouleshift.data.sources import load
 from jouleshift.errors import BadInput
 from jouleshift.records import Trial
 from tests.analysis.synthetic import evaluation
+from tests.docs.pages import ROOT
 from tests.test_cli import QUICK, jouleshift
 from tests.toys import Serial
-
-
-class Told(Silent):
-    """Keeps the notes that a search begins with."""
-
-    def started(self, config, finished, notes):
-        self.notes = notes
 
 
 class FakeWorkers(Serial):
@@ -45,6 +40,19 @@ class FakeWorkers(Serial):
         return self
 
     def __exit__(self, *_) -> None: ...
+
+
+class Told(Silent):
+    """Keeps what a verification tells: notes at its beginning, and trials."""
+
+    def __init__(self) -> None:
+        self.trials = []
+
+    def started(self, config, finished, notes):
+        self.notes = notes
+
+    def progress(self, progress):
+        self.trials.append(progress.trial)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +92,10 @@ def test_interrupted_and_continued_runs_each_training_once_and_extends(searched,
     begun = len(FakeWorkers.setups)
     verify.verify(searched, seeds=1)
     assert len(FakeWorkers.setups) == begun, "all is verified: no worker needs to start"
-    verify.verify(searched, seeds=2)
+    told = Told()
+    verify.verify(searched, seeds=2, watcher=told)
+    numbers = {run.trials[0].trial.id, *(r.trial.id for r in front(run))}
+    assert {(t.id, t.seed) for t in told.trials} == {(number, 2000) for number in numbers}
     again = store.read_run(searched).verified
     assert len(again) == len(verify.wanted(run, 2))
     assert [r.trial.id for r in again] == list(range(1, len(again) + 1))
@@ -97,6 +108,12 @@ def test_the_command_judges_on_test_images_and_the_report_leads_with_it(searched
     done = jouleshift("verify", "run", "--seeds", "1", cwd=searched.parent)
     assert done.returncode == 0, done.stderr
     assert "judged on test images" in done.stdout
+    assert "profile asic-45nm" in done.stdout
+    numbers = {
+        str(r.trial.id) for r in (*front(store.read_run(searched)), store.read_run(searched).trials[0])
+    }
+    told = re.findall(r"trial (\d+) again, seed 1000 \(3 epochs\): test accuracy [\d.]+ %", done.stdout)
+    assert set(told) == numbers, "numbered as in the table and the search"
     assert "Regression to the mean" in done.stdout
     page = (searched / "report.html").read_text(encoding="utf-8")
     assert page.index("The front, verified") < page.index('<h2 id="front">')
@@ -117,3 +134,10 @@ def test_what_cannot_be_verified_is_one_line(tmp_path, searched):
     empty = replace(store.read_run(searched), trials=())
     with pytest.raises(BadInput, match="continue its search first"):
         verify.wanted(empty, 1)
+
+
+def test_the_readme_names_every_file_of_a_run(searched):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = re.search(r"^runs/NAME/\n(.*?)^```", text, re.S | re.M).group(1)
+    made = {path.name for path in searched.iterdir()} | {"verify.jsonl", "verified.csv", "export"}
+    assert [name for name in sorted(made) if name not in listed] == []

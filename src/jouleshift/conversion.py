@@ -226,8 +226,11 @@ def freeze(model: nn.Module) -> None:
 
 
 def weight_bytes(model: nn.Module) -> int:
-    """Bytes of the weights as stored: shift weights at weight_bits (a whole number of bytes a layer), all
-    else, batch norm's statistics included, as float32. Parameters used by several layers count once.
+    """Bytes of the weights as shipped: shift weights at weight_bits (a whole number of bytes a layer), those
+    of other layers as float32. Parameters used by several layers count once.
+
+    Vectors do not count: biases and batch norms, which deployment folds into two numbers a channel beside the
+    weights (`IntegerProgram.constant_bytes`).
     """
     total = 0
     latent: set[int] = set()
@@ -238,7 +241,7 @@ def weight_bytes(model: nn.Module) -> int:
     return total + sum(
         4 * tensor.numel()
         for tensor in _tensors(model)
-        if id(tensor) not in latent and tensor.is_floating_point()
+        if id(tensor) not in latent and tensor.is_floating_point() and tensor.dim() > 1
     )
 
 

@@ -5,7 +5,7 @@
 | `error` | 1 − accuracy on the validation images | a fraction, 0 … 1 |
 | `energy_j` | energy of one inference of one image | joules |
 | `latency_s` | time of one inference of one image | seconds |
-| `size_bytes` | weights as stored, shift weights packed | bytes |
+| `size_bytes` | weights as shipped, shift weights packed | bytes |
 
 A `Goal` is at least two of them and any number of constraints. A constraint is written as people say it,
 `error <= 10 %`, `accuracy >= 0.9`, `energy <= 2 uJ`, `latency <= 5 ms`, `size <= 64 kB` (1000 bytes; KiB is

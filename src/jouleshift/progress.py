@@ -1,4 +1,4 @@
-"""A search as a person sees it: a live bar on a terminal, one plain line a trial elsewhere."""
+"""A search or verification as a person sees it: a live bar on a terminal, elsewhere a plain line a trial."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,12 +11,15 @@ from jouleshift.config import StudyConfig
 from jouleshift.fidelity import Fidelity, Setting
 from jouleshift.hpo.study import Progress as Step
 from jouleshift.records import Failure, Trial
-from jouleshift.report.units import percent
+from jouleshift.report.units import percent, quantity
 from jouleshift.words import count
 
 
 class SearchDisplay:
     """Shows a search on a console. Use as a context manager, so that the terminal is left as it was."""
+
+    unit = "trial"
+    judged = "accuracy"
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -31,7 +34,7 @@ class SearchDisplay:
             transient=True,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task("trials", total=None, now="loading data and libraries")
+        self._task = self._bar.add_task(f"{self.unit}s", total=None, now="loading data and libraries")
 
     def __enter__(self) -> "SearchDisplay":
         self._bar.start()
@@ -47,35 +50,46 @@ class SearchDisplay:
         self._fidelity = Fidelity.of(config.model_dump())
         for note in notes:
             self.note(note)
-        done = (
-            f"continuing, {finished} of {count(config.trials, 'trial')} done"
-            if finished
-            else count(config.trials, "trial")
-        )
+        wanted = count(config.trials, self.unit)
+        done = f"continuing, {finished} of {wanted} done" if finished else wanted
         where = escape(f"{config.model} on {config.data}: {done}, in {config.out}")
         self._console.print(where, soft_wrap=True)
         self._bar.update(self._task, total=config.trials, completed=finished, now="")
 
     def epoch(self, trial: Trial, epoch: Mapping[str, Any]) -> None:
         epochs = self._fidelity.setting(trial.budget).epochs
-        now = f"trial {trial.id}: epoch {epoch['epoch']}/{epochs}, error {epoch['val_error']:.3f}"
+        now = f"{self.name_of(trial)}: epoch {epoch['epoch']}/{epochs}, error {epoch['val_error']:.3f}"
         self._bar.update(self._task, now=now)
 
     def progress(self, step: Step) -> None:
         setting = self._fidelity.setting(step.trial.budget)
         if step.result is None:
-            self._bar.update(self._task, now=f"trial {step.trial.id}: {setting}")
+            self._bar.update(self._task, now=f"{self.name_of(step.trial)}: {setting}")
             return
         self._bar.update(self._task, completed=step.finished)
-        self._console.print(escape(line_of(step, setting)), soft_wrap=True, highlight=False)
+        line = line_of(step, setting, self.name_of(step.trial), self.judged)
+        self._console.print(escape(line), soft_wrap=True, highlight=False)
+
+    def name_of(self, trial: Trial) -> str:
+        return f"trial {trial.id}"
 
 
-def line_of(step: Step, setting: Setting) -> str:
-    """A finished trial in one line."""
+class VerificationDisplay(SearchDisplay):
+    """Shows a verification: trials by their number in the search, each with several seeds."""
+
+    unit = "training"
+    judged = "test accuracy"
+
+    def name_of(self, trial: Trial) -> str:
+        return f"trial {trial.id} again, seed {trial.seed}"
+
+
+def line_of(step: Step, setting: Setting, name: str, judged: str = "accuracy") -> str:
+    """A finished trial in one line; `judged` says what its accuracy is of."""
     result = step.result
     assert result is not None
-    head = f"[{step.finished}/{step.wanted}] trial {step.trial.id} ({setting})"
+    head = f"[{step.finished}/{step.wanted}] {name} ({setting})"
     if isinstance(result, Failure):
         return f"{head}: {result.kind}: {result.message}"
-    energy = f"energy {result.energy.energy_j:.3g} J ({result.energy.source})"
-    return f"{head}: accuracy {percent(result.accuracy)}, {energy}"
+    energy = f"energy {quantity(result.energy.energy_j, 'J')} ({result.energy.source})"
+    return f"{head}: {judged} {percent(result.accuracy)}, {energy}"

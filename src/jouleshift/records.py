@@ -95,7 +95,8 @@ class Evaluation:
     trained_epochs: int
     """Epochs this trial itself trained: the budget less what a checkpoint already had."""
     weight_bytes: int
-    """Size of the weights as they would be stored: shift layers at weight_bits, the rest as float32."""
+    """Size of the weights as shipped: those of shift layers at weight_bits, others as float32; without biases
+    and batch norms."""
     train_s: float
     energy_s: float
     latency_s: float | None = None
@@ -153,9 +154,17 @@ class CarbonIntensity:
         >>> CarbonIntensity(381.0, "DEU", 2024, "Ember", pue=1.2).in_words
         '381 g CO₂eq/kWh (DEU, 2024; Ember) × PUE 1.2'
         """
+        return self._told(f"; {self.origin}")
+
+    @property
+    def in_short(self) -> str:
+        """The same without the source, for a line in a terminal."""
+        return self._told("")
+
+    def _told(self, origin: str) -> str:
         place = ", ".join([self.region, *([str(self.year)] if self.year else [])])
         pue = "" if self.pue == 1 else f" × PUE {self.pue:g}"
-        return f"{self.grams_per_kwh:.4g} g CO₂eq/kWh ({place}; {self.origin}){pue}"
+        return f"{self.grams_per_kwh:.4g} g CO₂eq/kWh ({place}{origin}){pue}"
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,10 @@ adds seeds, and adds configurations when the run has got more trials since.
 """
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from jouleshift import environment, store
 from jouleshift.analysis.pareto import DEFAULT_BRACKET, default_trial, front, objectives
@@ -31,7 +33,8 @@ def verify(
 ) -> Path:
     """Verify the front of a run directory with so many fresh seeds; return the path of the new report.
 
-    What has been verified before is not repeated. Raises BadInput where the run has no front yet.
+    What has been verified before is not repeated. The watcher is told of each training by the number that the
+    search gave to its configuration. Raises BadInput where the run has no front yet.
     """
     read = store.read_run(run)
     if seeds < 1:
@@ -40,8 +43,26 @@ def verify(
     with Journal(run, store.VERIFICATION) as journal:
         waiting = _waiting(read, journal, seeds)
         if waiting:
-            _train(study, read, journal, waiting, watcher or Silent())
+            _train(study, read, journal, waiting, _ByFound(watcher or Silent(), read))
     return report([run])
+
+
+class _ByFound:
+    """Passes on to a watcher what happens, trials numbered as the search found them."""
+
+    def __init__(self, watcher: Watcher, run: Run) -> None:
+        self._watcher = watcher
+        self.started, self.note = watcher.started, watcher.note
+        self._number = {_key(record.trial)[:2]: record.trial.id for record in reversed(run.trials)}
+
+    def epoch(self, trial: Trial, epoch: Mapping[str, Any]) -> None:
+        self._watcher.epoch(self._found(trial), epoch)
+
+    def progress(self, progress: Progress) -> None:
+        self._watcher.progress(replace(progress, trial=self._found(progress.trial)))
+
+    def _found(self, trial: Trial) -> Trial:
+        return replace(trial, id=self._number[_key(trial)[:2]])
 
 
 def wanted(run: Run, seeds: int) -> list[Trial]:

@@ -99,7 +99,7 @@ def _tell(followed: Followed, event: Finished, number: int, console: Console) ->
     trial = next(e.trial for e in followed.events if isinstance(e, Asked) and e.trial.id == event.trial_id)
     step = Progress(trial, event.result, number, followed.wanted)
     setting = Fidelity.of(followed.run.config).setting(trial.budget)
-    console.print(line_of(step, setting), soft_wrap=True, highlight=False, markup=False)
+    console.print(line_of(step, setting, f"trial {trial.id}"), soft_wrap=True, highlight=False, markup=False)
 
 
 def shown(followed: Followed, console: Console, now: datetime | None = None) -> Group:

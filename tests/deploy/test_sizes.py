@@ -1,9 +1,14 @@
 """What an exported network weighs: the bound on weights, and what lies beside them."""
 
 import pytest
+import torch
 from benchmarks.deploy.sizes import program_of, sizes
 
+from jouleshift.config import ShiftConfig
+from jouleshift.conversion import convert, weight_bytes
 from jouleshift.deploy import program as p
+from jouleshift.deploy.lower import lower
+from jouleshift.models import create
 
 SLOW = [(network, bits) for network in ("mobilenetv2", "googlenet") for bits in (2, 3, 4, 5)]
 
@@ -28,3 +33,10 @@ def test_weights_take_their_bits_and_the_rest_is_small(network, bits):
     )
     operators = 9000 * len(layers)
     assert found["ONNX, whole file"] <= weights + len(layers) * bits + 24 * channels + operators
+
+
+@pytest.mark.parametrize("depth", [1, 3, None])
+def test_a_search_counts_the_bytes_that_ship(depth):
+    formats = ShiftConfig(weight_bits=3, act_integer_bits=3, act_fraction_bits=5, depth=depth)
+    network = convert(create("tiny", 10), formats).eval()
+    assert lower(network, torch.rand(2, 3, 16, 16)).weight_bytes == weight_bytes(network)

@@ -1,5 +1,6 @@
 """docs/python-api.md is what its script makes of the docstrings of today."""
 
+import re
 import runpy
 
 import jouleshift
@@ -17,3 +18,13 @@ def test_every_public_name_has_a_docstring_and_a_place():
     for name in jouleshift.__all__:
         assert f"\n## {name}\n" in text
         assert getattr(jouleshift, name).__doc__
+
+
+def test_types_are_said_as_people_say_them():
+    text = (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8")
+    types = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", text, re.M))
+    assert types["objectives"] == types["constraint"] == "list of str"
+    assert types["space"] == "mapping"
+    assert types["image_size"] == "int ≥ 4, ≤ 1024 or None"
+    assert types["fidelity"] == "str"
+    assert types["energy"] == "`auto` or `modelled` or `deployed` or `simulated`"

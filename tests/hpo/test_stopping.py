@@ -25,12 +25,12 @@ def test_epochs_are_counted_from_where_the_parent_stopped():
         rule.asked(trial)
     assert rule.reason() is None
     rule.asked(Trial(3, {}, 1, 0))
-    assert rule.reason() == "10 epochs of 10"
+    assert rule.reason() == "epochs trained: 10 of 10"
 
 
 def test_a_stopped_search_goes_on_with_a_higher_limit_and_equals_the_straight_one(tmp_path):
     reason, first = run(tmp_path / "a", 100, Epochs(20))
-    assert "epochs of 20" in reason
+    assert "of 20" in reason
     assert run(tmp_path / "a", 100, Epochs(20))[1] == first
     assert run(tmp_path / "a", 100, Epochs(40)) == run(tmp_path / "b", 100, Epochs(40))
     assert first < run(tmp_path / "a", 100, Epochs(40))[1]

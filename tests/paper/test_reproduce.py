@@ -66,6 +66,8 @@ def without_reports(monkeypatch):
 def test_each_form_is_written_as_text_table_and_picture(searches, without_reports, tmp_path, name):
     ((experiment, _),) = reproduce(name, tmp_path)
     assert (tmp_path / f"{name}.txt").stat().st_size > 100
+    if name in ("figure-1f", "figure-4"):
+        assert "Ours: modelled energy" in (tmp_path / f"{name}.txt").read_text(), "joules have a source"
     assert (tmp_path / f"{name}.csv").stat().st_size > 50
     if experiment.kind != "space":
         assert Image.open(tmp_path / f"{name}.png").size[0] > 500

@@ -91,6 +91,18 @@ def test_table_rows_and_arrow_keys_pick_a_network(opened):
     assert picked.text.startswith(f"trial {numbers[1]},")
 
 
+def test_the_ring_is_round_the_picked_network_on_a_logarithmic_axis_too(opened):
+    browser = opened(run_of(record(1, 0.4, 1e-7, bracket=-1), record(2, 0.3, 1e-9)))
+    middle = (
+        "const box = [...document.querySelectorAll(arguments[0])].at(-1).getBoundingClientRect();"
+        "return [box.x + box.width / 2, box.y + box.height / 2, box.width, box.height]"
+    )
+    ring = browser.execute_script(middle, "#front-plot .shapelayer path")
+    dot = browser.execute_script(middle, "#front-plot .scatterlayer .trace:nth-last-child(2) path.point")
+    assert ring[:2] == pytest.approx(dot[:2], abs=1.5)
+    assert ring[2] == pytest.approx(ring[3], abs=1)
+
+
 @pytest.mark.parametrize("name", ["no trial", "only failures", "zero energy"])
 def test_opens_whatever_the_run(name, opened):
     browser = opened(RUNS[name])
@@ -196,7 +208,8 @@ def layered(number, energy_j, **options):
     """A trial whose energy is known by layer: two layers, two causes."""
     made = record(number, 0.4 - 0.1 * number, energy_j, **options)
     share = {"conv1": {"shifts": energy_j / 4}, "linear": {"adds": energy_j / 2, "shifts": energy_j / 4}}
-    result = replace(made.result, energy=replace(made.result.energy, layers=share))
+    components = {"adds": energy_j / 2, "shifts": energy_j / 2}
+    result = replace(made.result, energy=replace(made.result.energy, layers=share, components=components))
     return replace(made, result=result)
 
 
@@ -208,10 +221,11 @@ def test_the_picked_network_is_shown_layer_by_layer(opened):
     wait_for(lambda: browser.execute_script(sums))
     browser.find_element("css selector", "tr[data-point='0-1'] button").click()
     wait_for(lambda: "trial 1" in browser.find_element("id", "layers-of").text)
-    assert sorted(browser.execute_script(sums)) == [["adds", "0.00", "2.00"], ["shifts", "1.00", "1.00"]]
+    causes = [["adds", "0.00", "2.00"], ["shifts", "1.00", "1.00"]]
+    assert browser.execute_script(sums) == causes, "in the order, so the colours, of the figure above"
     browser.find_element("css selector", "tr[data-point='0-2'] button").click()
     wait_for(lambda: "trial 2" in browser.find_element("id", "layers-of").text)
-    assert sorted(browser.execute_script(sums)) == [["adds", "0.00", "3.00"], ["shifts", "1.50", "1.50"]]
+    assert browser.execute_script(sums) == [["adds", "0.00", "3.00"], ["shifts", "1.50", "1.50"]]
 
 
 def test_the_verified_front_is_drawn_first(opened):

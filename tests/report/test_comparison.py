@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from jouleshift.errors import BadInput
 from jouleshift.records import CarbonIntensity, TrialRecord
@@ -12,6 +13,13 @@ from jouleshift.report.comparison import comparison_in_words, comparison_table, 
 from tests.analysis.synthetic import evaluation, hyperband_run, record, run_of
 
 WORLD = CarbonIntensity(450.0, "world", 2023, "made up")
+
+
+def printed(sides):
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(comparison_table(sides))
+    return console.export_text()
+
 
 GOOD = run_of(record(1, 0.4, 2.0, bracket=-1), record(2, 0.2, 1.0), path=Path("runs/good"))
 POOR = run_of(
@@ -37,7 +45,6 @@ def test_files_hold_both_fronts(tmp_path):
     rows = list(csv.DictReader(io.StringIO((tmp_path / "both" / "compare.csv").read_text())))
     assert [row["run"] for row in rows] == ["seed-0"] * len(sides[0].front) + ["seed-1"] * len(sides[1].front)
     assert Image.open(tmp_path / "both" / "compare.png").size == (1280, 832)
-    assert comparison_table(sides)
 
 
 def test_other_energy_sources_and_runs_without_a_front_are_refused():
@@ -49,6 +56,28 @@ def test_other_energy_sources_and_runs_without_a_front_are_refused():
         side_by_side([GOOD, measured])
     with pytest.raises(BadInput, match="continue its search"):
         side_by_side([GOOD, replace(POOR, trials=POOR.trials[:0])])
+
+
+def test_the_settings_that_differ_are_told_a_line_each(tmp_path):
+    other = replace(
+        POOR, config={**POOR.config, "model": "resnet20", "trials": 9, "space": {"momentum": 0.5}}
+    )
+    good = replace(GOOD, config={**GOOD.config, "space": {}, "eta": 3})
+    text = printed(side_by_side([good, other]))
+    assert text.endswith("settings that differ:\n  model: tiny | resnet20\n  space: {} | {'momentum': 0.5}\n")
+    assert "profile asic-45nm" in text, "where the joules come from"
+    assert "The runs have the same settings." in printed(side_by_side([GOOD, POOR]))
+
+
+def test_joules_of_other_profiles_and_errors_on_other_classes_are_refused():
+    asic, core = (
+        replace(GOOD, config={**GOOD.config, "profile": name}) for name in ("asic-45nm", "cortex-m4")
+    )
+    with pytest.raises(BadInput, match="profiles asic-45nm and cortex-m4 cannot be compared"):
+        side_by_side([asic, core])
+    cats, dogs = (replace(GOOD, env={"classes": [name, "bird"]}) for name in ("cat", "dog"))
+    with pytest.raises(BadInput, match="different classes"):
+        side_by_side([cats, dogs])
 
 
 def test_runs_of_the_same_name_are_told_apart_by_their_path():

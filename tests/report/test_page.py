@@ -108,10 +108,43 @@ def test_a_report_of_any_run(name, tmp_path):
 def test_several_runs_in_one_report(tmp_path):
     runs = [hyperband_run(60, seed=s, path=tmp_path / f"seed{s}") for s in range(3)]
     made = write_report(runs, WORLD)
-    assert made == tmp_path / "seed0-and-2-more" / "report.html"
+    assert made.parent.parent == tmp_path
+    assert made.parent.name.startswith("seed0-and-2-more-")
     lines = (made.parent / "trials.csv").read_text().splitlines()
     assert lines[0].startswith("run,trial,")
     assert len(lines) == 181
+
+
+def test_another_set_of_runs_does_not_overwrite_a_report(tmp_path):
+    one, two, three = (
+        run_of(record(1, 0.4, 4e-9, bracket=-1), path=tmp_path / f"seed{s}", seed=s) for s in range(3)
+    )
+    made = write_report([one, two], WORLD, form="light")
+    assert write_report([one, three], WORLD, form="light") != made
+    assert write_report([one, two], WORLD, form="light") == made
+    assert "The runs differ in seed: 0 | 1." in made.read_text(encoding="utf-8")
+
+
+def test_settings_that_say_nothing_and_raw_records_are_left_out():
+    run = run_of(record(1, 0.4, 4e-9, bracket=-1), constraint=[], pue=0.0)
+    run = replace(run, env={**run.env, "search_energy": [{"energy_j": 1.0}]})
+    text = page(digest([run]), WORLD, "a run")
+    assert "<dt>pue</dt>" in text
+    assert "<dt>constraint</dt>" not in text and "<dt>search energy</dt>" not in text
+
+
+def test_a_verified_run_says_each_thing_once_and_where_its_joules_come_from():
+    run = run_of(record(1, 0.4, 4e-9, bracket=-1), record(2, 0.3, 3e-7, config={"weight_bits": 3}))
+    run = replace(run, path=Path("runs/two words"))
+    again = tuple(replace(r, trial=replace(r.trial, seed=1000)) for r in run.trials)
+    text = page(digest([replace(run, verified=again)]), WORLD, "a run")
+    assert text.count("judged on test images") == 1
+    assert "on the front dominate the default configuration, as the search saw it" in text
+    section = text[text.index("The front, verified") : text.index('<h2 id="front">')]
+    assert "modelled energy, computed from a hardware profile" in section
+    figures = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S).group(1))["figures"]
+    assert figures["verified-plot"]["layout"]["xaxis"]["type"] == "log", "as the front itself"
+    assert "jouleshift export 'runs/two words' --pick TRIAL --format onnx" in text
 
 
 def test_the_same_run_gives_the_same_bytes(tmp_path):

@@ -1,11 +1,20 @@
+from dataclasses import replace
+
 from jouleshift.analysis.digest import digest
+from jouleshift.analysis.verification import Member, Verification
 from jouleshift.records import Failure
-from jouleshift.report.sentences import energy_stamp, front_in_words, headline
-from tests.analysis.synthetic import record, run_of
+from jouleshift.report.sentences import energy_stamp, front_in_words, headline, verified_headline
+from jouleshift.report.verified import regression_in_words
+from tests.analysis.synthetic import evaluation, record, run_of
 
 
 def said(*records):
     return headline(digest([run_of(*records)]))
+
+
+def verified(*members):
+    default = Member(0, DEFAULT, (evaluation(0.4, 4e-9),))
+    return verified_headline(Verification(members, (default,), 0))
 
 
 DEFAULT = record(1, 0.4, 4e-9, bracket=-1)
@@ -44,6 +53,28 @@ def test_headline_of_runs_with_little_to_show():
     assert "has no result" in said(
         record(1, bracket=-1, failure=Failure("crashed", "x")), record(2, 0.5, 1.0)
     )
+
+
+def test_what_looks_the_same_is_not_said_to_have_changed():
+    text = said(DEFAULT, record(2, 0.39999, 3e-9))
+    assert "reaches the same 60.0 % accuracy with 25 % less energy" in text
+    alone = verified(Member(0, record(2, 0.3, 3e-9), (evaluation(0.5, 3e-9),)))
+    assert alone.endswith(
+        "the one configuration of the front, with 50.0 % accuracy at 3.00 nJ per image, does not dominate "
+        "the default one (60.0 % accuracy at 4.00 nJ per image)."
+    )
+    ends = (Member(0, record(n, 0.3, j), (evaluation(0.1 * n, j),)) for n, j in ((5, 3e-9), (6, 2e-9)))
+    assert "from 50.0 % accuracy at 3.00 nJ to 40.0 % accuracy at 2.00 nJ per image," in verified(*ends)
+
+
+def test_luck_has_a_direction_and_no_luck_is_said_to_be_none():
+    def told(val, test):
+        again = replace(evaluation(val, 3e-9), error=test)
+        return regression_in_words(Verification((Member(0, record(2, 0.3, 3e-9), (again,)),), (), 0))
+
+    assert "1.0 points above the one that the search saw" in told(0.31, 0.30)
+    assert told(0.31, 0.30).endswith("the error on test images is 1.0 points below that.")
+    assert "is the same as the one" in told(0.3, 0.3)
 
 
 def test_the_figure_in_words_has_its_landmarks():

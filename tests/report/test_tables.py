@@ -4,7 +4,7 @@ import io
 import pytest
 from rich.console import Console
 
-from jouleshift.analysis.pareto import compare
+from jouleshift.analysis.digest import digest
 from jouleshift.records import CarbonIntensity, Failure, TrialRecord
 from jouleshift.report.tables import columns, front_table, hyperparameters, row, rows, to_csv
 from tests.analysis.synthetic import DEFAULT, evaluation, hyperband_run, record, run_of
@@ -87,7 +87,7 @@ def test_equal_trials_give_equal_bytes_apart_from_times():
 
 def printed(run, width=80):
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(front_table(run.path.name, compare(run), WORLD, width))
+    console.print(front_table(digest([run]), WORLD, width))
     return console.export_text()
 
 
@@ -99,6 +99,12 @@ def test_terminal_table_marks_who_dominates():
     )
     assert "default" in text
     assert "1 of 2 on the front dominate the default" in text
+
+
+def test_terminal_table_says_where_joules_and_grams_come_from():
+    text = " ".join(printed(run_of(record(1, 0.4, 4e-9, bracket=-1))).split())
+    assert "modelled energy, computed from a hardware profile, not measured: profile asic-45nm" in text
+    assert text.endswith("emissions at 450 g CO₂eq/kWh (world, 2023).")
 
 
 def test_terminal_table_says_so_if_nothing_dominates():

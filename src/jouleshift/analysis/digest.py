@@ -9,7 +9,7 @@ default is the mean of their defaults.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from jouleshift.analysis.pareto import (
     USUAL_GOAL,
@@ -29,7 +29,7 @@ from jouleshift.errors import BadInput
 from jouleshift.objectives import Goal
 from jouleshift.records import Evaluation, Failure, Run, TrialRecord
 
-_POOLABLE = RESUMABLE | {
+_POOLABLE = {
     *("seed", "scheduler", "acquisition", "prior", "eta", "device", "compile", "on_corrupt", "measure_on"),
     *("energy", "objectives", "constraint"),  # these have a test and words of their own
 }
@@ -100,17 +100,23 @@ def digest(runs: Sequence[Run]) -> Digest:
     return Digest(tuple(runs), tuple(points), comparison, goal, verification_of(runs))
 
 
+def differing(runs: Sequence[Run]) -> dict[str, tuple[Any, ...]]:
+    """The settings in which runs differ, by name, with the value of each run.
+
+    Left out are those that change no finished trial, and those that not every run has recorded.
+    """
+    shared = set.intersection(*(set(run.config) for run in runs)) - RESUMABLE
+    values = {name: tuple(run.config[name] for run in runs) for name in sorted(shared)}
+    return {name: found for name, found in values.items() if any(value != found[0] for value in found)}
+
+
 def _refuse_strangers(runs: Sequence[Run]) -> None:
     """Raise BadInput where runs were trained or priced differently: such results share no front."""
     first = runs[0]
     for run in runs[1:]:
-        different = [
-            f"{name} {first.config[name]!r} and {run.config[name]!r}"
-            for name in sorted(first.config.keys() & run.config.keys() - _POOLABLE)
-            if first.config[name] != run.config[name]
-        ]
-        if different:
-            told = "; ".join(different)
+        different = differing([first, run])
+        told = "; ".join(f"{n} {a!r} and {b!r}" for n, (a, b) in different.items() if n not in _POOLABLE)
+        if told:
             raise BadInput(f"{first.path} and {run.path} share no front ({told}): report each alone")
 
 

@@ -16,6 +16,6 @@ def show_run(run: "Run", console: "Console") -> None:
     from jouleshift.report.tables import front_table
 
     view = digest([run])
-    console.print(front_table(run.path.name, view.comparison, place(run.config), console.width, view.goal))
+    console.print(front_table(view, place(run.config), console.width))
     for sentence in (state_in_words(view), headline(view)):
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from jouleshift.commands.front import show_run
 from jouleshift.commands.settings import Elsewhere, OfTheStudies, PaperSettings, Place
 from jouleshift.errors import BadInput
 
@@ -23,17 +22,17 @@ def verify(run: Path, *, seeds: int = 2, workers: int | str | None = None) -> No
 
     from jouleshift import store
     from jouleshift.analysis.verification import verification_of
-    from jouleshift.progress import SearchDisplay
+    from jouleshift.progress import VerificationDisplay
+    from jouleshift.report.sentences import verified_headline
     from jouleshift.report.verified import verified_table
     from jouleshift.verify import verify as run_verification
 
     console = Console()
-    with SearchDisplay(console) as display:
+    with VerificationDisplay(console) as display:
         page = run_verification(run, seeds=seeds, workers=workers, watcher=display)
-    read = store.read_run(run)
-    if (found := verification_of([read])) is not None:
+    if (found := verification_of([store.read_run(run)])) is not None:
         console.print(verified_table(found))
-    show_run(read, console)
+        console.print(verified_headline(found), markup=False, highlight=False, soft_wrap=True)
     console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -76,14 +75,14 @@ def report(
 def compare(first: Path, second: Path, /, *, out: Path | None = None, elsewhere: Elsewhere = None) -> None:
     """Fronts and hypervolumes of two runs side by side: a table, compare.csv and compare.png.
 
-    Emissions are for the first run's place unless another is given.
+    Which settings differ is told. Emissions are for the first run's place unless another is given.
 
     Parameters
     ----------
     first
         run directory
     second
-        run directory whose energies come from the same source
+        run directory of the same classes, whose energies come from the same source and profile
     out
         folder for the files; by default FIRST-vs-SECOND beside the first run
     """

@@ -7,8 +7,10 @@ what training and search cost, which is why a card has it only where that is kno
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from pprint import pformat
 from typing import Any
 
+import numpy as np
 import yaml
 
 from jouleshift.deploy import program as p
@@ -91,23 +93,58 @@ def _summary(card: Card, program: p.IntegerProgram) -> str:
     )
 
 
+_PREPARE = """\
+import numpy as np
+from PIL import Image, ImageOps
+
+SIZE = {size}  # width, height
+MEAN, STD = np.float32({mean}), np.float32({std})
+CLASSES = {classes}
+
+def prepare(file):
+    image = Image.open(file)
+    if image.size != SIZE:
+        image.draft(None, (2 * SIZE[0], 2 * SIZE[1]))  # large JPEGs are decoded at a coarser scale
+    image = ImageOps.exif_transpose(image)
+    if image.mode != "{mode}" and image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    image = image.convert("{mode}").resize(SIZE, Image.Resampling.BILINEAR)
+    pixels = np.asarray(image, np.float32).reshape(SIZE[1], SIZE[0], {channels})
+    return ((pixels - MEAN) / STD).transpose(2, 0, 1)[None]\
+"""
+
+
 def _input(card: Card) -> str:
-    numbers = "; ".join(
-        f"{kind} {', '.join(f'{value:.4f}' for value in values)}"
-        for kind, values in (("mean", card.mean), ("standard deviation", card.std))
+    channels, height, width = card.image_shape
+    colours = "one channel, grey" if channels == 1 else "channels red, green, blue"
+    code = _PREPARE.format(
+        size=(width, height),
+        mean=_exact(card.mean),
+        std=_exact(card.std),
+        classes=pformat(list(card.class_names), width=100, compact=True),
+        mode="L" if channels == 1 else "RGB",
+        channels=channels,
     )
-    classes = ", ".join(card.class_names[:20]) + (", …" if len(card.class_names) > 20 else "")
     return (
-        f"## Input and output\n\nfloat32 (N, {', '.join(map(str, card.image_shape))}): pixels in 0 … 255, "
-        f"less the mean, divided by the standard deviation of each channel ({numbers}). "
-        f"Logits of {len(card.class_names)} classes: {classes}."
+        f"## Input and output\n\nfloat32 (N, {channels}, {height}, {width}): images, {colours}, rows from "
+        "the top. Pixels in 0 … 255, less `MEAN`, divided by `STD` of the channel. An image of another size "
+        f"is scaled to {width} × {height}, whatever its shape; nothing is cut off. Of 16-bit grey the upper "
+        f"8 bits count. This makes of a file what the network was trained on:\n\n```python\n{code}\n```\n\n"
+        f"Out come logits (N, {len(card.class_names)}); the class is `CLASSES[logits[0].argmax()]`."
     )
+
+
+def _exact(values: Sequence[float]) -> str:
+    """Float32 numbers with as few digits as give them back."""
+    return f"[{', '.join(str(np.float32(value)) for value in values)}]"
 
 
 def _results(card: Card, program: p.IntegerProgram) -> str:
     stored, floats = program.weight_bytes, 4 * program.n_weights
     rows = [(f"accuracy, {where}", f"{100 * value:.2f} %") for where, value in card.accuracy.items()]
     rows += [("weights", f"{stored:,} bytes ({100 * stored / floats:.1f} % of float32)")]
+    rows += [("biases and multipliers", f"{program.constant_bytes:,} bytes")]
     for reading in card.energy:
         if reading.energy_j is not None:
             grams = card.intensity.emissions_g(reading.energy_j)

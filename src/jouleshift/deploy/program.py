@@ -274,6 +274,14 @@ class IntegerProgram:
         return packed + sum(layer.weight.nbytes for layer in self.all(FloatLayer))
 
     @property
+    def constant_bytes(self) -> int:
+        """Bytes of what lies beside the weights. Each channel of a shift layer has a multiplier and a bias as
+        wide as its sums, each of an unconverted layer a float32 bias."""
+        return sum(
+            len(layer.bias) * (4 + layer.accumulator_bits // 8) for layer in self.all(ShiftLayer)
+        ) + sum(layer.bias.nbytes for layer in self.all(FloatLayer))
+
+    @property
     def n_weights(self) -> int:
         return sum(layer.weights.signs.size for layer in self.all(ShiftLayer)) + sum(
             layer.weight.size for layer in self.all(FloatLayer)

@@ -107,7 +107,7 @@ class ForeknownEnergy:
 
 
 class ForeknownSize:
-    """Bytes of the weights as stored, by configuration: `size(config)` (as `conversion.weight_bytes`).
+    """Bytes of the weights as shipped, by configuration: `size(config)` (as `conversion.weight_bytes`).
 
     `weights` maps the name of a layer that can be converted to its number of weights, and "" to the bytes of
     all else; `depths` as above.

@@ -15,8 +15,8 @@ from jouleshift.paper.findings import IMPORTANT, answers, findings, front_of_run
 from jouleshift.paper.pictures import fronts_picture, importance_picture, rates_picture, weights_picture
 from jouleshift.paper.published import Column, Front, published_front, statements
 from jouleshift.paper.studies import STUDIES
-from jouleshift.records import CarbonIntensity, Run
-from jouleshift.report.sentences import energy_stamp
+from jouleshift.records import CarbonIntensity, Evaluation, Run
+from jouleshift.report.sentences import energy_stamp, origin_in_words
 from jouleshift.report.tables import Row, show_value, to_csv
 from jouleshift.report.units import percent, significant
 from jouleshift.space import TABLE_1, Choice
@@ -216,8 +216,10 @@ def _rates(experiment: Experiment, runs: Runs, intensity: CarbonIntensity) -> Sh
     shown = Shown([f"{s['says']} (section {s['section']})." for s in statements(experiment.name)])
     header = ("learning rate", "n", "mean (g)", "sd (g)", "sd / mean")
     shown.add(f"Ours, emissions of one image at {intensity.in_words}:", header, rows)
-    everything = [run for study in experiment.studies for run in runs[study.name]]
-    source = energy_source([record for run in everything for record in run.trials])
+    records = [record for study in experiment.studies for run in runs[study.name] for record in run.trials]
+    source = energy_source(records)
+    readings = [record.result.energy for record in records if isinstance(record.result, Evaluation)]
+    shown.parts.append(f"Ours: {origin_in_words(readings)}.")
     if source == "modelled":
         shown.parts.append(
             "Modelled energy follows from the network's form alone, so a learning rate cannot change it. "

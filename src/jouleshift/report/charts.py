@@ -14,6 +14,7 @@ from jouleshift.analysis.attainment import ProgressBand
 from jouleshift.analysis.digest import Digest, Point
 from jouleshift.analysis.importance import Curve, Importance, RunImportance
 from jouleshift.records import Evaluation
+from jouleshift.report.canvas import wants_log
 from jouleshift.report.markup import plain
 from jouleshift.report.units import Unit, unit_for
 
@@ -185,7 +186,7 @@ def causes_chart(view: Digest) -> Figure | None:
         {
             "type": "bar",
             "orientation": "h",
-            "name": plain(cause),
+            "name": plain(cause).replace("_", " "),
             "y": [label for label, _ in shown],
             "x": [
                 float(f"{result.energy.components.get(cause, 0.0) / unit.scale:.5g}") for _, result in shown
@@ -215,6 +216,12 @@ def _with_components(view: Digest, most: int = 30) -> list[tuple[str, Evaluation
     return found[:most]
 
 
+def energy_axis(energies: Sequence[float], unit: Unit) -> dict[str, Any]:
+    """The axis of these energies in joules, shown in `unit`; logarithmic where they span much."""
+    kind = "log" if wants_log(np.array(energies)) else "linear"
+    return {"title": {"text": f"energy per image ({unit.name})"}, "type": kind}
+
+
 def along_chart(view: Digest, most: int = 6) -> Figure | None:
     """The hyperparameters of the number format along the front, from frugal to accurate."""
     points = list(reversed(view.front))
@@ -227,7 +234,7 @@ def along_chart(view: Digest, most: int = 6) -> Figure | None:
     x = [float(f"{energy_j / unit.scale:.5g}") for energy_j in energies]
     shown = names[:most]
     last = "y" if len(shown) == 1 else f"y{len(shown)}"
-    xaxis = {"title": {"text": f"energy per image ({unit.name})"}, "anchor": last}
+    xaxis = {**energy_axis(energies, unit), "anchor": last}
     layout: dict[str, Any] = {"showlegend": False, "xaxis": xaxis}
     traces = []
     for row, name in enumerate(shown):

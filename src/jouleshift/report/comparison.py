@@ -1,9 +1,10 @@
 """Two runs side by side: their fronts and hypervolumes, as rows, a picture, and a terminal's table.
 
 Hypervolumes are shares of one box for both runs, error ≤ 1 and the other objectives ≤ the largest of any
-result of either, so they can be compared; energies of different sources cannot, and are refused. Which run is
-better at what is said by *coverage*: the share of one front that a member of the other dominates or equals
-(Zitzler and Thiele 1998). Two runs are two samples: a difference between them may be one of seeds alone.
+result of either, so they can be compared; energies of different sources or hardware profiles, and errors on
+different classes, cannot, and are refused. Which other settings differ is told. Which run is better at what
+is said by *coverage*: the share of one front that a member of the other dominates or equals (Zitzler and
+Thiele 1998). Two runs are two samples: a difference between them may be one of seeds alone.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jouleshift.analysis.digest import Digest, digest
+from jouleshift.analysis.digest import Digest, differing, digest
 from jouleshift.analysis.pareto import (
     FloatArray,
     energy_source,
@@ -28,9 +29,9 @@ from jouleshift.errors import BadInput
 from jouleshift.records import CarbonIntensity, Run, TrialRecord
 from jouleshift.report.canvas import DEFAULT, FRONT, literal, picture, staircase, to_png, wants_log
 from jouleshift.report.export import write_files
-from jouleshift.report.sentences import energy_stamp
+from jouleshift.report.sentences import differences_in_words, energy_stamp
 from jouleshift.report.tables import columns, hyperparameters, row, to_csv
-from jouleshift.report.units import percent, quantity, unit_for
+from jouleshift.report.units import listed, percent, quantity, unit_for
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -60,9 +61,10 @@ class Side:
 
 
 def side_by_side(runs: Sequence[Run]) -> tuple[Side, Side]:
-    """Two runs compared. Raises BadInput for energies of different sources and for a run without a front."""
+    """Two runs compared. Raises BadInput where their numbers mean different things, and for a run without a
+    front."""
     one, two = runs
-    energy_source([record for run in runs for record in run.trials])
+    _refuse_unlike(one, two)
     fronts = [front(run) for run in runs]
     for run, members in zip(runs, fronts, strict=True):
         if not members:
@@ -76,6 +78,20 @@ def side_by_side(runs: Sequence[Run]) -> tuple[Side, Side]:
         Side(names[0], one, digest([one]), fronts[0], volumes[0], _covered(points[0], points[1])),
         Side(names[1], two, digest([two]), fronts[1], volumes[1], _covered(points[1], points[0])),
     )
+
+
+def _refuse_unlike(one: Run, two: Run) -> None:
+    """Raise BadInput where the joules or the errors of two runs are not of one kind."""
+    source = energy_source([*one.trials, *two.trials])
+    different = differing([one, two])
+    if source == "modelled" and "profile" in different:
+        first, second = different["profile"]
+        raise BadInput(
+            f"energies on profiles {first} and {second} cannot be compared ({one.path}, {two.path})"
+        )
+    classes = [run.env.get("classes") for run in (one, two)]
+    if all(classes) and classes[0] != classes[1]:
+        raise BadInput(f"errors on different classes cannot be compared ({one.path}, {two.path})")
 
 
 def _covered(points: FloatArray, by: FloatArray) -> float:
@@ -108,8 +124,8 @@ def fronts_csv(sides: tuple[Side, Side], intensity: CarbonIntensity) -> str:
 def fronts_png(sides: tuple[Side, Side]) -> bytes:
     """Both fronts in one picture, each default configuration as a star."""
     unit = unit_for([j for side in sides for j in side.points[:, 1]], "J")
-    figure, axes = picture("Two runs", f"energy per image ({unit.name})", "validation error (%)",
-                           energy_stamp(sides[0].view))  # fmt: skip
+    figure, axes = picture(_title(sides), f"energy per image ({unit.name})", "validation error (%)",
+                           _stamp(sides))  # fmt: skip
     for side, color in zip(sides, COLORS, strict=True):
         points = side.points
         label = f"{side.name} ({len(points)}), hypervolume {side.hypervolume:.3f}"
@@ -119,15 +135,28 @@ def fronts_png(sides: tuple[Side, Side]) -> bytes:
         if side.view.comparison.default is not None:
             ((error, energy_j),) = points_of([side.view.comparison.default])
             axes.scatter([energy_j / unit.scale], [100 * error], color=color, s=190, marker="*",
-                         edgecolor="white", zorder=3)  # fmt: skip
+                         edgecolor="white", zorder=5)  # fmt: skip
     if wants_log(np.concatenate([side.points[:, 1] for side in sides])):
         axes.set_xscale("log")
     axes.legend(frameon=False, fontsize=9)
     return to_png(figure)
 
 
+def _title(sides: tuple[Side, Side], most: int = 3) -> str:
+    names = list(differing([side.run for side in sides]))
+    more = [f"{len(names) - most} more"] if len(names) > most else []
+    return f"Two runs that differ in {listed(names[:most] + more)}" if names else "Two runs, same settings"
+
+
+def _stamp(sides: tuple[Side, Side]) -> str:
+    """Where the energies come from, for each run where that differs."""
+    one, two = (energy_stamp(side.view) for side in sides)
+    return one if one == two else f"{sides[0].name}: {one}; {sides[1].name}: {two}"
+
+
 def comparison_table(sides: tuple[Side, Side]) -> "Group":
-    """Both runs as two columns, and a sentence that says which is ahead."""
+    """Both runs as two columns; below, which is ahead, where the energies come from, and which settings
+    differ."""
     from rich import box
     from rich.console import Group
     from rich.table import Table
@@ -139,7 +168,10 @@ def comparison_table(sides: tuple[Side, Side]) -> "Group":
     facts = [_facts(side) for side in sides]
     for name in facts[0]:
         table.add_row(Text(name), *(Text(found[name]) for found in facts))
-    return Group(table, Text(comparison_in_words(sides)))
+    different = differences_in_words([side.run for side in sides])
+    heading = "settings that differ:" if different else "The runs have the same settings."
+    words = (comparison_in_words(sides), _stamp(sides), heading, *(f"  {line}" for line in different))
+    return Group(table, *map(Text, words))
 
 
 def _facts(side: Side) -> dict[str, str]:

@@ -5,6 +5,7 @@ Each file is written whole under another name and then renamed, so a reader or a
 file. All of them may be deleted; the next report makes them again.
 """
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,8 +60,13 @@ def write_report(
 
 
 def _target(runs: Sequence[Run]) -> Path:
+    """The run's own directory; for several one beside the first, whose name no other set of runs has."""
     first = runs[0].path
-    return first if len(runs) == 1 else first.parent / f"{first.name}-and-{len(runs) - 1}-more"
+    if len(runs) == 1:
+        return first
+    others = sorted(os.path.relpath(run.path, first.parent) for run in runs[1:])
+    which = hashlib.blake2b("\0".join(others).encode(errors="surrogateescape"), digest_size=4).hexdigest()
+    return first.parent / f"{first.name}-and-{len(others)}-more-{which}"
 
 
 def trials_csv(view: Digest, points: Sequence[Point], intensity: CarbonIntensity) -> str:

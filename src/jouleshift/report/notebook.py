@@ -60,7 +60,7 @@ def front_text(run: Run, where: CarbonIntensity) -> str:
     from rich.console import Console
 
     text = io.StringIO()
-    table = front_table(run.path.name, digest([run]).comparison, where, width=100)
+    table = front_table(digest([run]), where, width=100)
     Console(file=text, width=100).print(table)
     return "\n".join(line.rstrip() for line in text.getvalue().rstrip().splitlines())
 

@@ -30,7 +30,7 @@ const report = (() => {
   const describe = (i) => [
     ["accuracy", `${(100 - data.error[i]).toFixed(1)} %`],
     ["error", `${data.error[i].toFixed(1)} %`],
-    ["energy", `${data.energy[i]} ${data.unit}`],
+    ["energy", `${Number(data.energy[i].toPrecision(4))} ${data.unit}`],
     ["CO₂eq", `${data.emissions[i]} ${data.gram}`],
     ["epochs", String(data.budget[i])],
     ...data.config.map((column) => [column.name, valueOf(column, i)]),
@@ -150,10 +150,12 @@ const report = (() => {
     ];
   }
 
-  // Around the picked point; a shape, because a changed trace would make plotly.js compute all of them again.
+  // Around the picked point; a shape, because a changed trace would make plotly.js compute all of them again. A path,
+  // because on a logarithmic axis plotly.js takes the negative half of a circle's width for nothing.
   const ring = () => chosen < 0 ? [] : [{
-    type: "circle", xref: "x", yref: "y", xsizemode: "pixel", ysizemode: "pixel", line: { color: css("ink"), width: 2 },
-    xanchor: data.energy[chosen], yanchor: data.error[chosen], x0: -11, x1: 11, y0: -11, y1: 11,
+    type: "path", xref: "x", yref: "y", xsizemode: "pixel", ysizemode: "pixel", line: { color: css("ink"), width: 2 },
+    xanchor: data.energy[chosen], yanchor: data.error[chosen],
+    path: "M-11,0C-11,-6,-6,-11,0,-11C6,-11,11,-6,11,0C11,6,6,11,0,11C-6,11,-11,6,-11,0Z",
   }];
 
   const axis = (text = "") => ({
@@ -167,6 +169,7 @@ const report = (() => {
   });
   // Without showSendToCloud: false, plotly.js offers a button that uploads the chart.
   const config = {
+    ...(innerWidth < 640 ? { displayModeBar: false } : {}), // there it would lie over the legend
     displaylogo: false, responsive: true, showSendToCloud: false,
     modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
   };

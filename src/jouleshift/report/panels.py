@@ -57,7 +57,7 @@ def _parallel(view: Digest) -> Markup | None:
     words = (
         "A line for each network at the full budget, through the place of each of its hyperparameters "
         "between the smallest (bottom) and the largest value (top) tried; the front in blue, the default in "
-        "orange. It follows the colours and the filter chosen at the front."
+        "orange, the one picked in black or white. It follows the colours and the filter chosen at the front."
     )
     plot = E("div", id="parallel-plot", class_="plot small", role="img", aria_label=words)
     return _panel(

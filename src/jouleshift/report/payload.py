@@ -109,7 +109,8 @@ def _layers(shown: Sequence[Point], unit: Unit, most: int = 40) -> dict[int, dic
             continue
         layers = result.energy.layers
         if layers and len(found) < most:
-            causes = dict.fromkeys(cause for layer in layers.values() for cause in layer)
+            inside = (cause for layer in layers.values() for cause in layer)
+            causes = dict.fromkeys([*result.energy.components, *inside])  # in the order of the other figure
             found[index] = {
                 "names": [plain(name) for name in layers],
                 "causes": {

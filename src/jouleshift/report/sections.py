@@ -1,5 +1,6 @@
 """The parts of the page that are words and tables, readable without its script."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,10 +10,12 @@ from jouleshift.records import CarbonIntensity, Failure, TrialRecord
 from jouleshift.report.figures import energy_unit
 from jouleshift.report.markup import Markup, element, join
 from jouleshift.report.sentences import (
+    differences_in_words,
     energy_stamp,
     flags,
     front_in_words,
     headline,
+    show_setting,
     state_in_words,
 )
 from jouleshift.report.sketch import front_sketch
@@ -58,7 +61,8 @@ def _tiles(view: Digest) -> list[Markup]:
         tiles.append(
             (
                 f"{len(comparison.dominating)} of {len(points)}",
-                "on the front dominate the default configuration",
+                "on the front dominate the default configuration"
+                + (", as the search saw it" if view.verification else ""),
             )
         )
     if reference is not None and all(value > 0 for value in reference):
@@ -163,14 +167,10 @@ def front_table(view: Digest, intensity: CarbonIntensity, pick: bool = True) -> 
     return E(
         "section",
         E("h2", "The front as a table", id="table"),
+        E("p", _table_caption(intensity), class_="lead"),
         E(
             "div",
-            E(
-                "table",
-                E("caption", _table_caption(intensity)),
-                E("thead", E("tr", header)),
-                E("tbody", body),
-            ),
+            E("table", E("thead", E("tr", header)), E("tbody", body)),
             class_="scroll",
             tabindex=0,
             role="region",
@@ -178,7 +178,16 @@ def front_table(view: Digest, intensity: CarbonIntensity, pick: bool = True) -> 
         ),
         stamp(view),
         E("p", "The same numbers: ", _file("front.csv"), ", all trials: ", _file("trials.csv"), "."),
+        _shipping(view),
     )
+
+
+def _shipping(view: Digest) -> Markup | None:
+    """How one of the front becomes files; None where several runs have trials of the same number."""
+    if len(view.runs) > 1 or not view.front:
+        return None
+    command = f"jouleshift export {shlex.quote(str(view.runs[0].path))} --pick TRIAL --format onnx"
+    return E("p", "Ship one as ONNX, C, torch.export or safetensors: ", E("code", command))
 
 
 def default_row(view: Digest) -> Point | None:
@@ -265,14 +274,16 @@ def facts(view: Digest) -> Markup:
                 E("h3", f"Settings of {run.path.name}"),
                 definitions(run.config),
                 E("h3", "Environment") if run.env else None,
-                definitions(run.env),
+                definitions({name: value for name, value in run.env.items() if name != "search_energy"}),
             )
         )
-    return E("section", E("h2", "How this was made", id="facts"), E("div", blocks, class_="columns"))
+    different = differences_in_words(view.runs)
+    told = E("p", "The runs differ in ", "; ".join(different), ".") if different else None
+    return E("section", E("h2", "How this was made", id="facts"), told, E("div", blocks, class_="columns"))
 
 
 def definitions(values: Mapping[str, Any]) -> Markup:
-    """A mapping as a list of names and values; nested names are joined, None is left out."""
+    """A mapping as a list of names and values; nested names are joined, None and empty lists left out."""
     flat = _flatten(values)
     return E("dl", [join(E("dt", name), E("dd", text)) for name, text in flat], class_="facts")
 
@@ -283,8 +294,6 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str
         name = f"{prefix}{key}".replace("_", " ")
         if isinstance(value, Mapping):
             found += _flatten(value, f"{name}: ")
-        elif value is not None:
-            found.append(
-                (name, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
-            )
+        elif value not in (None, [], ()):
+            found.append((name, show_setting(value)))
     return found

@@ -4,12 +4,13 @@ The sentences are the report for whoever cannot see the figures or does not want
 claims no more than the numbers support.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from jouleshift.analysis.digest import Digest
+from jouleshift.analysis.digest import Digest, differing
 from jouleshift.analysis.pareto import broken, full_budget, knee, most_frugal, objectives, points_of
 from jouleshift.analysis.verification import Member, Verification
-from jouleshift.records import EnergyKind, Evaluation, TrialRecord
+from jouleshift.records import EnergyKind, EnergyReading, Evaluation, Run, TrialRecord
 from jouleshift.report.units import duration, listed, percent, quantity, short_name
 from jouleshift.words import count
 
@@ -43,8 +44,8 @@ def headline(view: Digest) -> str:
         names = listed([short_name(name) for name in view.goal.objectives])
         return (
             "No network on the front dominates the default configuration, that is, none is at least as good "
-            f"in {names} and better in one. The {count(len(comparison.front), 'network')} on it go "
-            f"{_span(view)}."
+            f"in {names} and better in one. On it {'is' if len(comparison.front) == 1 else 'are'} "
+            f"{count(len(comparison.front), 'network')}, {_span(view)}."
         )
     return f"{_dominating(view)} {_best(view)}"
 
@@ -60,32 +61,50 @@ def verified_headline(verification: Verification) -> str:
             f"{percent(1 - default[0])} at {quantity(default[1], 'J')} per image."
         )
     if default is None:
-        return f"{how}, the front goes {_member_span(members)}. No default configuration to compare it with."
-    if not verification.dominating:
-        none = (
-            "the one configuration of the front does not dominate"
-            if len(members) == 1
-            else (f"none of the {len(members)} configurations of the front dominates")
-        )
         return (
-            f"{how}, {none} the default one ({percent(1 - default[0])} accuracy at "
-            f"{quantity(default[1], 'J')}). The front goes {_member_span(members)}."
+            f"{how}, the front holds {count(len(members), 'configuration')}, {_member_span(members)}. "
+            "No default configuration to compare it with."
         )
+    if not verification.dominating:
+        default_one = f"the default one ({_at(*default)} per image)"
+        if len(members) == 1:
+            one = f"the one configuration of the front, {_member_span(members)},"
+            return f"{how}, {one} does not dominate {default_one}."
+        none = f"none of the {len(members)} configurations of the front, {_member_span(members)},"
+        return f"{how}, {none} dominates {default_one}."
     winners = verification.dominating
     best = max(winners, key=lambda m: (default[0] - m.error) * (default[1] - m.energy_j))
     verb = "dominates" if len(winners) == 1 else "dominate"
     return (
         f"{how}, {len(winners)} of {count(len(members), 'configuration')} of the front {verb} the default "
-        f"one. Trial {best.found.trial.id} reaches {percent(1 - best.error)} accuracy instead of "
-        f"{percent(1 - default[0])} with {percent(1 - best.energy_j / default[1], 0)} less energy per image."
+        f"one. Trial {best.found.trial.id} reaches {_instead_of((best.error, best.energy_j), default)}."
     )
 
 
 def _member_span(members: Sequence[Member]) -> str:
     """From the most accurate to the most frugal; members are in order of their error."""
     frugal = min(members, key=lambda m: m.energy_j)
-    ends = [f"{percent(1 - m.error)} accuracy at {quantity(m.energy_j, 'J')}" for m in (members[0], frugal)]
-    return f"from {ends[0]} to {ends[1]} per image"
+    return _between(*(_at(m.error, m.energy_j) for m in (members[0], frugal)))
+
+
+def _at(error: float, energy_j: float) -> str:
+    return f"{percent(1 - error)} accuracy at {quantity(energy_j, 'J')}"
+
+
+def _between(first: str, last: str) -> str:
+    return f"with {first} per image" if first == last else f"from {first} to {last} per image"
+
+
+def _instead_of(found: tuple[float, float], base: tuple[float, float]) -> str:
+    """(error, joules) of a network against those of another; what looks the same is said to be."""
+    accuracy, before = (percent(1 - error) for error, _ in (found, base))
+    reached = (
+        f"the same {before} accuracy" if accuracy == before else f"{accuracy} accuracy instead of {before}"
+    )
+    saved = 1 - found[1] / base[1] if base[1] > 0 else 0.0
+    if abs(saved) < 0.005:
+        return f"{reached} at the same energy per image"
+    return f"{reached} with {percent(abs(saved), 0)} {'less' if saved > 0 else 'more'} energy per image"
 
 
 def state_in_words(view: Digest) -> str:
@@ -130,13 +149,7 @@ def _both(view: Digest) -> str:
 
 def _span(view: Digest) -> str:
     points = points_of(view.comparison.front)
-    first, last = points[0], points[most_frugal(view.comparison.front)]
-    if len(points) == 1:
-        return f"with an accuracy of {percent(1 - first[0])} at {quantity(first[1], 'J')} per image"
-    return (
-        f"from {percent(1 - first[0])} accuracy at {quantity(first[1], 'J')} "
-        f"to {percent(1 - last[0])} at {quantity(last[1], 'J')} per image"
-    )
+    return _between(_at(*points[0]), _at(*points[most_frugal(view.comparison.front)]))
 
 
 def _dominating(view: Digest) -> str:
@@ -152,18 +165,32 @@ def _dominating(view: Digest) -> str:
 def _best(view: Digest) -> str:
     comparison = view.comparison
     assert comparison.both is not None and comparison.default is not None
-    gains, mine = comparison.gains(comparison.both), objectives(comparison.both)
-    base = objectives(comparison.default)
-    assert gains is not None and mine is not None and base is not None
-    accuracy = f"{percent(1 - mine[0])} accuracy"
-    reached = f"{accuracy} instead of {percent(1 - base[0])}" if gains[0] > 0 else f"the same {accuracy}"
-    less = f"with {percent(gains[1], 0)} less energy" if gains[1] >= 0.005 else "at the same energy"
-    return f"Trial {comparison.both.trial.id} reaches {reached} {less} per image."
+    mine, base = objectives(comparison.both), objectives(comparison.default)
+    assert mine is not None and base is not None
+    return f"Trial {comparison.both.trial.id} reaches {_instead_of(mine, base)}."
+
+
+def show_setting(value: Any) -> str:
+    """A setting's value for people: lists with commas, an en dash where it was left open."""
+    if value is None:
+        return "–"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def differences_in_words(runs: Sequence[Run]) -> list[str]:
+    """Each setting in which runs differ, with its value in each: "seed: 0 | 1"."""
+    different = differing(runs)
+    return [f"{name}: {' | '.join(map(show_setting, values))}" for name, values in different.items()]
 
 
 def energy_stamp(view: Digest) -> str:
-    """Where the energies come from, for the margin of a figure: source, how it is known, from what."""
-    ways = sorted({(r.energy.source, r.energy.kind, r.energy.origin) for r in view.results})
+    """Where the energies of a digest come from, for the margin of a figure."""
+    return origin_in_words(result.energy for result in view.results)
+
+
+def origin_in_words(readings: Iterable[EnergyReading]) -> str:
+    """Where energies come from: source, how it is known, from what."""
+    ways = sorted({(r.source, r.kind, r.origin) for r in readings})
     if not ways:
         return "no energy known yet"
     shown = "; ".join(f"{source} energy, {_HOW[kind]}: {origin}" for source, kind, origin in ways[:3])

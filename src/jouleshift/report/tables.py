@@ -19,9 +19,11 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from jouleshift.analysis.digest import Digest
 from jouleshift.analysis.pareto import USUAL_GOAL, Comparison, broken
 from jouleshift.objectives import Goal
 from jouleshift.records import CarbonIntensity, Evaluation, Failure, TrialRecord, Value
+from jouleshift.report.sentences import energy_stamp
 from jouleshift.report.units import objective_unit, percent, short_name, unit_for
 
 if TYPE_CHECKING:
@@ -124,23 +126,18 @@ def further_objectives(records: Sequence[TrialRecord], goal: Goal) -> list[tuple
     return found
 
 
-def front_table(
-    run_name: str,
-    comparison: Comparison,
-    intensity: CarbonIntensity,
-    width: int = 80,
-    goal: Goal = USUAL_GOAL,
-) -> "Group":
-    """The front against the default configuration, for a terminal so many characters wide.
+def front_table(view: Digest, intensity: CarbonIntensity, width: int = 80) -> "Group":
+    """The front of a run against the default configuration, for a terminal so many characters wide.
 
-    A ★ marks who dominates the default, and the caption says how many do. As many of the hyperparameters that
-    differ get a column as fit, those of the shift layers first.
+    A ★ marks who dominates the default; below, how many do, and where energies and emissions come from. As
+    many of the hyperparameters that differ get a column as fit, those of the shift layers first.
     """
     from rich import box
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
+    comparison, goal = view.comparison, view.goal
     shown = front_and_default(comparison)
     leading = objective_columns(shown, comparison, intensity)
     leading += [("\n".join(heading), cells) for heading, cells in further_objectives(shown, goal)]
@@ -152,8 +149,11 @@ def front_table(
     for index, record in enumerate(shown):
         cells = [Text(column[index]) for _, column in [*leading, *chosen]]
         table.add_row(*cells, style="bold yellow" if record is comparison.default else None)
-    title = Text(f"Front of {run_name} against the default configuration", "bold")
-    return Group(title, *([table] if shown else []), Text(_caption(comparison, goal)))
+    title = Text(f"Front of {view.runs[0].path.name} against the default configuration", "bold")
+    below = [_caption(comparison, goal)]
+    if shown:
+        below += [f"{energy_stamp(view)}; emissions at {intensity.in_short}."]
+    return Group(title, *([table] if shown else []), *map(Text, below))
 
 
 def front_columns(

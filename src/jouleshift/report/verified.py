@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 from jouleshift.analysis.digest import Digest
 from jouleshift.analysis.verification import Member, Verification
 from jouleshift.records import CarbonIntensity, Evaluation
+from jouleshift.report.charts import energy_axis
 from jouleshift.report.markup import Markup, element, join
-from jouleshift.report.sentences import verified_headline
+from jouleshift.report.sentences import origin_in_words
 from jouleshift.report.tables import Row, columns, hyperparameters, row, to_csv
 from jouleshift.report.units import Unit, percent, unit_for
 from jouleshift.words import count
@@ -50,9 +51,15 @@ def regression_in_words(verification: Verification) -> str:
     what = count(len(verification.members) or 1, "configuration")
     return (
         f"Regression to the mean over {what}: with fresh seeds the validation error is "
-        f"{100 * verification.seed_luck:+.1f} points from the one that the search saw. On test images it is "
-        f"another {100 * verification.other_images:+.1f} points from that."
+        f"{_points(verification.seed_luck)} the one that the search saw. With the same seeds the error on "
+        f"test images is {_points(verification.other_images)} that."
     )
+
+
+def _points(change: float) -> str:
+    """A change of an error, as a fraction: 0.012 is "1.2 points above"."""
+    size = f"{100 * abs(change):.1f}"
+    return "the same as" if size == "0.0" else f"{size} points {'above' if change > 0 else 'below'}"
 
 
 def verified_table(verification: Verification, width: int = 80) -> "Group":
@@ -72,7 +79,13 @@ def verified_table(verification: Verification, width: int = 80) -> "Group":
             *(Text(text) for text in (_sign(verification, member), *_cells(member, unit))), style=style
         )
     title = Text("The front trained again with fresh seeds, judged on the test split", "bold")
-    return Group(title, table, Text(regression_in_words(verification)))
+    return Group(title, table, Text(f"{_origin(verification)}."), Text(regression_in_words(verification)))
+
+
+def _origin(verification: Verification) -> str:
+    """Where the energies come from."""
+    members = (*verification.members, *verification.defaults)
+    return origin_in_words(again.energy for member in members for again in member.again)
 
 
 def _sign(verification: Verification, member: Member) -> str:
@@ -107,15 +120,16 @@ def verified_section(view: Digest, figures: dict[str, dict[str, Any]] | None = N
     verification = view.verification
     if verification is None:
         return None
-    unit = _unit(verification)
+    unit, seeds = _unit(verification), count(verification.seeds, "fresh seed")
     failed = f" {count(verification.failed, 'training')} failed." if verification.failed else ""
     return E(
         "section",
         E("h2", "The front, verified", id="verified"),
-        E("p", verified_headline(verification), class_="lead"),
         None if figures is None else _figure(verification, unit, figures),
         E("p", regression_in_words(verification) + failed),
+        E("p", f"Accuracy is the mean over {seeds}; ★ dominates the default configuration.", class_="lead"),
         E("div", _html_table(view, verification, unit), class_="scroll", tabindex=0),
+        E("p", _origin(verification), class_="stamp"),
         E("p", "Every training: ", E("a", "verified.csv", href="verified.csv"), "."),
         aria_labelledby="verified",
     )
@@ -146,10 +160,8 @@ def _html_table(view: Digest, verification: Verification, unit: Unit) -> Markup:
                 class_="is-default" if member.is_default else None,
             )
         )
-    seeds = count(verification.seeds, "fresh seed")
-    caption = f"Accuracy of each configuration: mean over {seeds}; ★ dominates the default configuration."
     header = E("thead", E("tr", [E("th", text, scope="col") for text in headings]))
-    return E("table", E("caption", caption), header, E("tbody", lines))
+    return E("table", header, E("tbody", lines))
 
 
 def _chart(verification: Verification, unit: Unit) -> dict[str, Any]:
@@ -163,7 +175,7 @@ def _chart(verification: Verification, unit: Unit) -> dict[str, Any]:
             traces.append(_moves(group, unit, color))
             traces.append(_dots(label, group, unit, color, symbol))
     layout = {
-        "xaxis": {"title": {"text": f"energy per image ({unit.name})"}},
+        "xaxis": energy_axis([m.energy_j for m in (*members, *defaults)], unit),
         "yaxis": {"title": {"text": "error (%)"}},
     }
     return {"data": traces, "layout": layout}

@@ -62,7 +62,7 @@ def _write(
     header, source = folder / f"{name}.h", folder / f"{name}.c"
     header.write_text(_header(program, name, layout))
     source.write_text(_source(program, name, pieces, layout))
-    written = Written(name, header, source, program.weight_bytes, _constant_bytes(program), *_sizes(layout))
+    written = Written(name, header, source, program.weight_bytes, program.constant_bytes, *_sizes(layout))
     for template in ("main.c", "Makefile", "README.md"):
         text = (_FILES / template).read_text()
         (folder / template).write_text(_filled(text, _facts(program, written)))
@@ -86,14 +86,6 @@ def identifier(name: str) -> str:
 
 def _sizes(layout: Layout) -> tuple[int, int, int]:
     return layout.arena_bytes, layout.live_bytes, layout.sum_bytes
-
-
-def _constant_bytes(program: p.IntegerProgram) -> int:
-    """Bytes of biases and multipliers."""
-    shift, plain = program.all(p.ShiftLayer), program.all(p.FloatLayer)
-    return sum(len(layer.bias) * (4 + layer.accumulator_bits // 8) for layer in shift) + sum(
-        layer.bias.nbytes for layer in plain
-    )
 
 
 def quantised_input(program: p.IntegerProgram) -> p.Quantise | None:
