@@ -38,7 +38,7 @@ from jouleshift.train.recipe import Recipe
 
 @dataclass(frozen=True)
 class Case:
-    """A network, its weights' format, and how it is trained: pixels a side, images, epochs."""
+    """A network, its weights' format, and its training: pixels a side, images, epochs, peak of the rate."""
 
     network: str
     kind: str
@@ -46,6 +46,7 @@ class Case:
     side: int = 32
     train_images: int = 4000
     epochs: int = 6
+    learning_rate: float = 0.1
 
     @property
     def checkpoint(self) -> Path:
@@ -61,7 +62,7 @@ class Case:
             kind=self.kind, weight_bits=self.weight_bits, act_integer_bits=3, act_fraction_bits=5
         )
         model = convert(create(self.network, len(data.class_names)), config)
-        how = TrainConfig(learning_rate=0.1, schedule="one-cycle", batch_size=64)
+        how = TrainConfig(learning_rate=self.learning_rate, schedule="one-cycle", batch_size=64)
         FOLDER.mkdir(parents=True, exist_ok=True)
         train(
             model, data, how, epochs=self.epochs, horizon=self.epochs, seed=0, checkpoint_out=self.checkpoint,
@@ -74,8 +75,8 @@ FOLDER = Path("runs/bitmatch")
 RESULT = RESULTS / "bitmatch.csv"
 CASES = [
     *(Case("resnet20", "PS", bits) for bits in (4, 3, 2, 5)), Case("resnet20", "Q", 4),
-    *(Case("mobilenetv2", "PS", bits, side=16, epochs=8) for bits in (4, 3)),
-    Case("googlenet", "PS", 4, side=16, epochs=4),
+    *(Case("mobilenetv2", "PS", bits, side=16, epochs=8, learning_rate=0.05) for bits in (4, 3)),
+    *(Case("googlenet", "PS", bits, side=16, epochs=4) for bits in (4, 3)),
 ]  # fmt: skip
 FIELDS = ("network", "kind", "weight_bits", "side", "epochs", "executor", "images", "logits_that_differ",
           "images_that_differ", "accuracy", "simulated_accuracy")  # fmt: skip

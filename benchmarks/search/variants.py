@@ -22,7 +22,9 @@ VARIANTS = {
     "ours-price-ignored": "benchmarks.search.variants:PriceIgnored",
     "ours-price-linear": "benchmarks.search.variants:PriceLinear",
     "ours-random-candidates": "benchmarks.search.variants:RandomCandidates",
+    "ours-8-first": "benchmarks.search.variants:EightFirst",
     "ours-16-first": "benchmarks.search.variants:SixteenFirst",
+    "ours-short-memory": "benchmarks.search.variants:ShortMemory",
 }
 
 
@@ -56,8 +58,21 @@ class PriceLinear(MoHyperband):
     thrift = 1.0
 
 
+class EightFirst(MoHyperband):
+    initial = 8
+
+
 class SixteenFirst(MoHyperband):
     initial = 16
+
+
+class ShortMemory(MoHyperband):
+    """Before there is data, low rungs are thought to tell little of the full budget: λ is one ladder."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        for surrogate in self._prospects._surrogates:
+            surrogate._prior_mean[surrogate._dimension + 1] = 0.0
 
 
 class RandomCandidates(MoHyperband):

@@ -63,7 +63,7 @@ class MoHyperband(Scheduler):
     takes_priors = True
     takes_acquisitions = True
 
-    initial = 8
+    initial = 12
     """Random configurations, beside priors, before the surrogate proposes."""
     thrift = 0.5
     """Exponent of the missing epochs."""

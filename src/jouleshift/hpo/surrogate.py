@@ -12,8 +12,10 @@ kernel of a Markov chain: a trial's result at its highest rung makes those below
 predicting a paused trial needs no case of its own (freeze-thaw; Swersky, Snoek and Adams, 2014).
 
 Parameters are those of largest posterior density. The prior of the lengths grows with the root of the
-dimension, which keeps the model smooth enough in many dimensions (Hvarfner, Hellsten and Nardi, 2024). They
-are fitted anew when the data has grown by a sixth.
+dimension, which keeps the model smooth enough in many dimensions (Hvarfner, Hellsten and Nardi, 2024); that
+of λ takes low rungs for good evidence until they prove not to be, which matters in the first few dozen
+epochs, when hardly anything has been trained to the end (docs/search.md). They are fitted anew when the data
+has grown by a sixth.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,6 +31,8 @@ Array = NDArray[np.float64]
 _FIT_ROWS = 200
 """Rows the parameters are fitted on."""
 _GROWTH = 1.15
+_MEMORY = 10.0
+"""λ before there is data, in ladders."""
 _JITTER = 1e-6
 _SQRT_5 = np.sqrt(5.0)
 
@@ -62,7 +66,7 @@ class GaussianProcess:
         self._groups = np.array(groups)
         self._dimension = len(set(groups))
         lengths = np.full(self._dimension, np.log(0.35 * np.sqrt(self._dimension)))
-        self._prior_mean = np.concatenate([lengths, [0.0, 0.0, np.log(0.3), np.log(1e-3)]])
+        self._prior_mean = np.concatenate([lengths, [0.0, np.log(_MEMORY), np.log(0.3), np.log(1e-3)]])
         self._prior_sd = np.concatenate([np.ones(self._dimension), [0.7, 1.0, 1.0, 1.5]])
         self._theta = self._prior_mean
         self._fitted_rows = 0
