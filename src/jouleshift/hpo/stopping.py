@@ -51,7 +51,7 @@ class Epochs(Rule):
         self._total += trial.budget - self._budgets.get(trial.parent or 0, 0)
 
     def reason(self) -> str | None:
-        return f"{count(self._total, 'epoch')} of {self._limit}" if self._total >= self._limit else None
+        return f"epochs trained: {self._total} of {self._limit}" if self._total >= self._limit else None
 
 
 class Spent(Rule):
