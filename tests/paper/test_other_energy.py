@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from jouleshift.analysis.pareto import complete
 from jouleshift.errors import BadInput
 from jouleshift.evaluate import Evaluator
 from jouleshift.paper.experiments import chosen
@@ -54,6 +55,17 @@ def replace_study(run: Run):
     from jouleshift.config import StudyConfig
 
     return StudyConfig(**run.config)
+
+
+def test_each_measurement_is_announced(run, monkeypatch):
+    full = complete(run)[:2]
+    reading = full[0].result.energy
+    monkeypatch.setattr(Evaluator, "judge", lambda *_: (0.0, reading))
+    told = []
+    under([replace(run, trials=tuple(full))], "simulated", told.append)
+    assert told == [f"{run.path}, simulated: network {k} of 2" for k in (1, 2)]
+    under([run], "fpga-zc706", told.append)
+    assert len(told) == 2
 
 
 def test_findings_get_a_column_for_each_energy(run):

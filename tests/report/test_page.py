@@ -141,7 +141,7 @@ def test_a_verified_run_says_each_thing_once_and_where_its_joules_come_from():
     assert text.count("judged on test images") == 1
     assert "on the front dominate the default configuration, as the search saw it" in text
     section = text[text.index("The front, verified") : text.index('<h2 id="front">')]
-    assert "modelled energy, computed from a hardware profile" in section
+    assert "modelled energy, computed, not measured: " in section
     figures = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S).group(1))["figures"]
     assert figures["verified-plot"]["layout"]["xaxis"]["type"] == "log", "as the front itself"
     assert "jouleshift export 'runs/two words' --pick TRIAL --format onnx" in text

@@ -89,5 +89,5 @@ def test_the_figure_in_words_has_its_landmarks():
 
 def test_the_stamp_names_source_kind_and_origin():
     text = energy_stamp(digest([run_of(DEFAULT)]))
-    assert "modelled energy, computed from a hardware profile, not measured: profile asic-45nm" in text
+    assert "modelled energy, computed, not measured: profile asic-45nm" in text
     assert energy_stamp(digest([run_of()])) == "no energy known yet"

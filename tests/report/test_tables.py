@@ -103,7 +103,7 @@ def test_terminal_table_marks_who_dominates():
 
 def test_terminal_table_says_where_joules_and_grams_come_from():
     text = " ".join(printed(run_of(record(1, 0.4, 4e-9, bracket=-1))).split())
-    assert "modelled energy, computed from a hardware profile, not measured: profile asic-45nm" in text
+    assert "modelled energy, computed, not measured: profile asic-45nm" in text
     assert text.endswith("emissions at 450 g CO₂eq/kWh (world, 2023).")
 
 

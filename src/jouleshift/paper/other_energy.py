@@ -7,7 +7,7 @@ by its own energy: the front shown is that of the same trials, and a search unde
 further there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -19,19 +19,20 @@ from jouleshift.config import StudyConfig
 from jouleshift.energy.hardware import load_profile
 from jouleshift.errors import BadInput
 from jouleshift.evaluate import Evaluator, shift_config
-from jouleshift.records import EnergyReading, Evaluation, Run, TrialRecord, Value
+from jouleshift.records import EnergyReading, Evaluation, Run, Value
 
 SOURCES = ("simulated", "deployed")
 
 
-def under(runs: Sequence[Run], name: str) -> list[Run]:
+def under(runs: Sequence[Run], name: str, tell: Callable[[str], None] = lambda _: None) -> list[Run]:
     """The runs with the energies of `name`: a hardware profile, `simulated` or `deployed`.
 
     Measured energies are taken of the trials at the full budget alone, the others are left out, and so are
-    networks that cannot be deployed. Raises BadInput for an unknown name.
+    networks that cannot be deployed. Each measurement is announced through `tell`. Raises BadInput for
+    an unknown name.
     """
     settings = settings_of(name)
-    return [_repriced(run, settings) for run in runs]
+    return [_repriced(run, settings, tell) for run in runs]
 
 
 def settings_of(name: str) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def settings_of(name: str) -> dict[str, Any]:
     return {"energy": "modelled", "profile": name}
 
 
-def _repriced(run: Run, settings: Mapping[str, Any]) -> Run:
+def _repriced(run: Run, settings: Mapping[str, Any], tell: Callable[[str], None]) -> Run:
     study = StudyConfig(**{**run.config, **settings, "distil": False})
     evaluator = Evaluator(study, Path("nowhere"))
 
@@ -54,20 +55,17 @@ def _repriced(run: Run, settings: Mapping[str, Any]) -> Run:
         except BadInput:
             return None
 
-    records = run.trials if study.energy == "modelled" else complete(run)
-    return replace(
-        run, config=study.model_dump(mode="json"), trials=tuple(_with(records, price)), verified=()
-    )
-
-
-def _with(records: Sequence[TrialRecord], price: Any) -> list[TrialRecord]:
+    measured = study.energy in SOURCES
+    records = complete(run) if measured else run.trials
     found = []
-    for record in records:
+    for number, record in enumerate(records, 1):
+        if measured:
+            tell(f"{run.path}, {study.energy}: network {number} of {len(records)}")
         if isinstance(record.result, Evaluation):
             energy = price(tuple((n, record.trial.config[n]) for n in _FORMAT))
             if energy is not None:
                 found.append(replace(record, result=replace(record.result, energy=energy)))
-    return found
+    return replace(run, config=study.model_dump(mode="json"), trials=tuple(found), verified=())
 
 
 _FORMAT = (

@@ -90,7 +90,9 @@ def reproduce(
         runs[name] = run_study(study, seeds if study.table else 1, scale, out, own, watcher)
         if any(complete(run) for run in runs[name]):
             write_report(runs[name], intensity, out / name)
-    others = {name: {study: under(found, name) for study, found in runs.items()} for name in energies}
+    others = {
+        name: {study: under(found, name, watcher.note) for study, found in runs.items()} for name in energies
+    }
     results = []
     for experiment in experiments:
         shown = show(experiment, runs, intensity, others)

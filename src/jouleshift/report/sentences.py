@@ -17,7 +17,7 @@ from jouleshift.words import count
 _HOW: dict[EnergyKind, str] = {
     "measured": "measured by a sensor",
     "estimated": "estimated as time × a stated power, not measured",
-    "modelled": "computed from a hardware profile, not measured",
+    "modelled": "computed, not measured",
 }
 
 
