@@ -67,7 +67,7 @@ def search(
 def demo(
     *, out: Path = Path(DEMO["out"]), trials: int = DEMO["trials"], seed: int = 0, fresh: bool = False
 ) -> None:
-    """The main job on embedded data: a small network on scikit-learn's digits, less than a minute on two cores.
+    """The main job on embedded data: a small network on scikit-learn's digits, under a minute on two cores.
 
     Parameters
     ----------
