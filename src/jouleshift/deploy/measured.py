@@ -9,7 +9,6 @@ system knows of (virtual machines), its threads start on one of them and are spr
 Until then two threads are as slow as one. So the warm-up is counted in seconds, not only in calls.
 """
 
-import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -57,11 +56,12 @@ class Conditions:
     warm_up_s: float = 3.0
 
     def __post_init__(self) -> None:
+        from jouleshift.energy.meter import refuse_power
+
         for name in ("batch", "threads", "windows"):
             if getattr(self, name) < 1:
                 raise BadInput(f"{name} {getattr(self, name)}: expected at least 1")
-        if self.power_w is not None and not 0 < self.power_w < math.inf:
-            raise BadInput(f"power_w {self.power_w:g}: expected a positive number of watts")
+        refuse_power(self.power_w)
 
 
 @dataclass(frozen=True)

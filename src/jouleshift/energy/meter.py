@@ -35,13 +35,17 @@ from jouleshift.records import EnergyReading
 DEFAULT_POWER_W = 50.0
 """Power assumed where there is no sensor and the user states none: a desktop processor at work."""
 
-_SHORTEST_WINDOW_S = 10.0
-_IDLE_DRIFT = 0.1
-_NOISY = 0.05
+_SHORTEST_WINDOW_S, _BUSY_PERCENT = 10.0, 15.0
+_IDLE_DRIFT, _NOISY = 0.1, 0.05
 _FEWEST_WINDOWS = 3
 _PATIENCE = 5
 """How many update periods a counter may stand still before a window."""
-_BUSY_PERCENT = 15.0
+
+
+def refuse_power(power_w: float | None) -> None:
+    """Raise `BadInput` for a stated power that is no positive number of watts; None is none stated."""
+    if power_w is not None and not 0 < power_w < math.inf:
+        raise BadInput(f"power_w {power_w:g}: expected a positive number of watts")
 
 
 @dataclass(frozen=True)
@@ -110,8 +114,7 @@ class EnergyMeter:
         protocol: Protocol | None = None,
         clock: Clock | None = None,
     ) -> None:
-        if power_w is not None and not 0 < power_w < math.inf:
-            raise BadInput(f"power {power_w:g} W: expected a positive number of watts")
+        refuse_power(power_w)
         self.sensor = sensor
         self.protocol = protocol or (ESTIMATE if sensor is None else Protocol())
         self._power_w = power_w
