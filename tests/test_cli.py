@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from jouleshift import store
+from jouleshift import cli, store
 from jouleshift.journal import Asked, Finished, read_events
 
 QUICK = ("--model", "tiny", "--min-budget", "1", "--max-budget", "3", "--limit-train", "200")
@@ -412,6 +412,16 @@ class TestInterruption:
         words = [sys.executable, "-m", "interrupted", command]
         done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (130, said)
+
+    def test_an_interruption_that_a_library_turned_into_an_error_is_one(self, monkeypatch):
+        """As when the signal comes while a module written in C is being loaded."""
+
+        def loading(**_):
+            raise ImportError("initialization failed") from KeyboardInterrupt()
+
+        monkeypatch.setattr(cli, "app", loading)
+        with pytest.raises(KeyboardInterrupt):
+            cli.run()
 
     def test_more_trials_asked_for_later_equal_a_run_that_asked_at_once(self, finished, tmp_path):
         for number in ("2", "5"):

@@ -155,10 +155,19 @@ def run() -> int:
     except Bug as error:
         print(f"jouleshift: {error}", file=sys.stderr)
         return 1
-    except Exception:  # noqa: BLE001 - the outermost frame: a bug is logged and reported
+    except Exception as error:  # the outermost frame: a bug is logged and reported
+        if _is_interruption(error):
+            raise KeyboardInterrupt from error
         print(f"jouleshift: {Bug(_log_traceback())}", file=sys.stderr)
         return 1
     return 0
+
+
+def _is_interruption(error: BaseException) -> bool:
+    """Whether an exception stands for an interruption, as the ImportError of a module that was being loaded
+    in C (NumPy's, Matplotlib's) when the signal came."""
+    cause = error.__cause__
+    return cause is not None and (isinstance(cause, KeyboardInterrupt) or _is_interruption(cause))
 
 
 def _log_traceback() -> Path:
