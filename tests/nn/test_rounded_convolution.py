@@ -90,8 +90,30 @@ def kept_bytes(model, images):
 
 
 @pytest.mark.parametrize("kind", ["Q", "PS"])
-def test_a_shift_network_keeps_little_more_than_the_float_one(kind):
-    network = models.create("resnet20", 10)
+@pytest.mark.parametrize("name", ["resnet20", "mobilenetv2"])
+def test_a_shift_network_keeps_little_more_than_the_float_one(name, kind):
+    network = models.create(name, 10)
     images = torch.randn(32, 3, 32, 32)
     shifted = conversion.convert(network, ShiftConfig(kind=kind))
     assert kept_bytes(shifted, images) < 1.1 * kept_bytes(network, images)
+
+
+@pytest.mark.parametrize(("activation", "roundings"), [(F.relu, 2), (F.relu6, 1)])
+def test_what_nobody_else_keeps_is_rounded_once(activation, roundings, monkeypatch):
+    """A ReLU keeps its output, a ReLU6 its input."""
+    layer = ShiftConv2d.from_float(nn.Conv2d(4, 6, 3), ShiftConfig(act_integer_bits=3, act_fraction_bits=4))
+    values = (torch.randn(2, 4, 8, 8) * 3).requires_grad_()
+    rounded = []
+    monkeypatch.setattr(
+        "jouleshift.nn.rounded_convolution.round_to_fixed",
+        lambda *given: rounded.append(given) or fixed_point.round_to_fixed(*given),
+    )
+    layer(activation(values)).square().sum().backward()
+    assert len(rounded) == roundings
+    found = [values.grad.clone(), *(p.grad.clone() for p in layer.parameters())]
+    values.grad = None
+    layer.zero_grad()
+    monkeypatch.setattr("torch.compiler.is_compiling", lambda: True)  # takes the way that keeps the rounded
+    layer(activation(values)).square().sum().backward()
+    for one, other in zip(found, [values.grad, *(p.grad for p in layer.parameters())], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)

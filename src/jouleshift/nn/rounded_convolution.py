@@ -3,8 +3,9 @@
 The weight's gradient needs the rounded input. Kept, it lies beside the tensor it was rounded from, which the
 ReLU before it keeps too: half as much memory again as the float network. Rounding once more in the backward
 pass gives the same numbers for two or three passes over memory, so what is kept is the ReLU's own output and
-a shift network needs no more memory than a float one (Chen et al., 2016, recompute whole layers so). The
-gradient passes the rounding straight through.
+a shift network needs no more memory than a float one (Chen et al., 2016, recompute whole layers so). A ReLU6
+keeps what it read instead, so there the float network's convolution is the only one to keep its output, and the
+rounded one takes that place for nothing. The gradient passes the rounding straight through.
 
 Gradients of gradients are not defined; torch.compile plans its own recomputation and is left to it.
 """
@@ -71,6 +72,10 @@ def convolve_rounded(
     return _RoundedConvolution.apply(values, weight, bias, rounding, convolution)
 
 
+_KEEPS_ITS_INPUT = "HardtanhBackward"
+"""PyTorch's name for the backward pass of a ReLU6."""
+
+
 class _RoundedConvolution(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -81,14 +86,17 @@ class _RoundedConvolution(torch.autograd.Function):
         rounding: InputRounding,
         convolution: Convolution,
     ) -> Tensor:
-        ctx.save_for_backward(values, weight)
-        ctx.rounding, ctx.convolution = rounding, convolution
-        return convolution(rounding(values), weight, bias)
+        rounded = rounding(values)
+        alone = values.grad_fn is not None and values.grad_fn.name().startswith(_KEEPS_ITS_INPUT)
+        ctx.save_for_backward(rounded if alone else values, weight)
+        ctx.rounding, ctx.convolution = None if alone else rounding, convolution
+        return convolution(rounded, weight, bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
         values, weight = ctx.saved_tensors
         needed = ctx.needs_input_grad[:3]
-        found = ctx.convolution.gradients(gradients[0], ctx.rounding(values), weight, needed)
+        rounded = values if ctx.rounding is None else ctx.rounding(values)
+        found = ctx.convolution.gradients(gradients[0], rounded, weight, needed)
         return *found, None, None
