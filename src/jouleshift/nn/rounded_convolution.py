@@ -4,7 +4,7 @@ The weight's gradient needs the rounded input. Kept, it lies beside the tensor i
 ReLU before it keeps too: half as much memory again as the float network. Rounding once more in the backward
 pass gives the same numbers for two or three passes over memory, so what is kept is the ReLU's own output and
 a shift network needs no more memory than a float one (Chen et al., 2016, recompute whole layers so). A ReLU6
-keeps what it read instead, so there the float network's convolution is the only one to keep its output, and the
+keeps what it read instead, so there the convolution alone keeps its output in the float network, and the
 rounded one takes that place for nothing. The gradient passes the rounding straight through.
 
 Gradients of gradients are not defined; torch.compile plans its own recomputation and is left to it.
