@@ -29,7 +29,8 @@ from jouleshift.data.sources import load
 from jouleshift.deploy.artefact import export
 from jouleshift.deploy.deployed import calibration_images
 from jouleshift.deploy.lower import lower
-from jouleshift.deploy.program import Float32Array, IntegerProgram
+from jouleshift.deploy.nodes import Float32Array
+from jouleshift.deploy.program import IntegerProgram
 from jouleshift.deploy.runtime import load as load_runtime
 from jouleshift.models.registry import create
 from jouleshift.train.loop import train

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.c import nodes, tables
 from jouleshift.deploy.c.piece import Context, Piece
 

@@ -25,10 +25,10 @@ from benchmarks.deploy.trace import count
 from benchmarks.measuring import RESULTS
 from jouleshift.config import ShiftConfig
 from jouleshift.conversion import convert
-from jouleshift.deploy import program as p
 from jouleshift.deploy.c import nodes, tables
 from jouleshift.deploy.c.writer import _write
 from jouleshift.deploy.lower import lower
+from jouleshift.deploy.program import IntegerProgram
 from jouleshift.deploy.reference import execute
 from jouleshift.models.registry import create
 
@@ -43,7 +43,7 @@ VARIANTS = {
 """By name: what makes C of nodes, and the compiler's flags."""
 
 
-def network(name: str, weight_bits: int) -> tuple[p.IntegerProgram, np.ndarray]:
+def network(name: str, weight_bits: int) -> tuple[IntegerProgram, np.ndarray]:
     """A lowered zoo network and one image."""
     torch.manual_seed(0)
     size = SIZES[name]

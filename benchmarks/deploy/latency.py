@@ -27,7 +27,7 @@ from benchmarks.measuring import RESULTS, environment
 from jouleshift.config import ShiftConfig
 from jouleshift.deploy.lower import lower
 from jouleshift.deploy.measured import Conditions, Latency, observe, run_alone
-from jouleshift.deploy.program import Float32Array
+from jouleshift.deploy.nodes import Float32Array
 from jouleshift.deploy.storage import save_program
 from jouleshift.models.registry import create
 

@@ -18,7 +18,7 @@ from jouleshift.config import ShiftConfig
 from jouleshift.conversion import convert
 from jouleshift.deploy.artefact import FORMS, check_path
 from jouleshift.deploy.measured import Conditions, Latency, Ran, observe, run_alone
-from jouleshift.deploy.program import Float32Array
+from jouleshift.deploy.nodes import Float32Array
 from jouleshift.energy.hardware import load_profile, model_energy
 from jouleshift.energy.workload import trace
 from jouleshift.errors import BadInput

@@ -8,8 +8,9 @@ from functools import partial
 
 import numpy as np
 
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.checks import check, positions
+from jouleshift.deploy.program import IntegerProgram
 from jouleshift.quant.fixed_point import FixedPoint
 
 U8, S8 = FixedPoint(3, 5, signed=False), FixedPoint(3, 5)
@@ -25,8 +26,8 @@ class Builder:
         self.input = p.Value("images", shape, None)
         self.nodes: list[p.Node] = []
 
-    def program(self) -> p.IntegerProgram:
-        made = p.IntegerProgram(self.input, tuple(self.nodes), self.nodes[-1].output.name)
+    def program(self) -> IntegerProgram:
+        made = IntegerProgram(self.input, tuple(self.nodes), self.nodes[-1].output.name)
         check(made)
         return made
 

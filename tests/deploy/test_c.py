@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from jouleshift.config import ShiftConfig
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.c import write_c
 from jouleshift.deploy.c.arena import Buffer, live_bytes, plan
 from jouleshift.deploy.c.build import STRICT, build, executor
 from jouleshift.deploy.c.kernels import kernel, rendered
 from jouleshift.deploy.c.writer import identifier
 from jouleshift.deploy.lower import lower
+from jouleshift.deploy.program import IntegerProgram
 from jouleshift.deploy.reference import execute
 from jouleshift.errors import BadInput
 from jouleshift.models.registry import create
@@ -143,7 +144,7 @@ def float_program():
         p.Concat(("g", "g"), p.Value("h", (14, 2, 3), None)),
         p.Flatten(("h",), p.Value("i", (84,), None)),
     )
-    return p.IntegerProgram(image, nodes, "i"), rng.normal(size=(3, 4, 7, 6)).astype(np.float32)
+    return IntegerProgram(image, nodes, "i"), rng.normal(size=(3, 4, 7, 6)).astype(np.float32)
 
 
 @pytest.mark.parametrize(
@@ -315,7 +316,7 @@ def test_what_c_cannot_hold_is_refused(tmp_path):
     builder = Builder((2, 3, 3), 0)
     builder.quantise(FixedPoint(32, 32))
     with pytest.raises(BadInput, match="at most 62 bits"):
-        write_c(p.IntegerProgram(builder.input, tuple(builder.nodes), "v0"), tmp_path)
+        write_c(IntegerProgram(builder.input, tuple(builder.nodes), "v0"), tmp_path)
 
 
 def test_a_compiler_that_refuses_is_reported(tiny, tmp_path):

@@ -14,16 +14,17 @@ from jouleshift.config import ShiftConfig
 from jouleshift.conversion import convert
 from jouleshift.data import sources
 from jouleshift.data.batches import evaluation_batches, prepare, training_batches
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.lower import lower
 from jouleshift.deploy.onnx import to_onnx, write_onnx
 from jouleshift.deploy.onnx_reader import read_onnx
+from jouleshift.deploy.program import IntegerProgram
 from jouleshift.deploy.runtime import Run, choose, load
 from jouleshift.errors import BadInput
 from tests.deploy import networks
 from tests.deploy.programs import PROGRAMS, S8, SAME, U8, Builder
 
-EXECUTORS: dict[str, Callable[[p.IntegerProgram], Run]] = {
+EXECUTORS: dict[str, Callable[[IntegerProgram], Run]] = {
     "onnxruntime": lambda program: load(program, "onnxruntime", threads=1),
     "openvino": lambda program: load(program, "openvino", threads=1),
     "torch": lambda program: load(program, "torch"),
@@ -45,14 +46,14 @@ PAPERS_DEFAULT = ShiftConfig()
 every_executor = pytest.mark.parametrize("executor", EXECUTORS)
 
 
-def upto(program: p.IntegerProgram, index: int) -> p.IntegerProgram:
+def upto(program: IntegerProgram, index: int) -> IntegerProgram:
     """The program that ends with one of its nodes, so that the executor has to show its value."""
     nodes = program.nodes[: index + 1]
     return replace(program, nodes=nodes, output_name=nodes[-1].output.name)
 
 
 @cache
-def expected(name: str) -> tuple[p.IntegerProgram, np.ndarray, np.ndarray]:
+def expected(name: str) -> tuple[IntegerProgram, np.ndarray, np.ndarray]:
     made = PROGRAMS[name]()
     program, images = made.program(), made.images()
     return program, images, program.run(images)
@@ -193,7 +194,7 @@ def test_float_layers_between_shift_layers_are_close(executor, depth, bits):
 
 
 @cache
-def trained(name: str, kind: str, bits: int, fraction_bits: int) -> tuple[p.IntegerProgram, np.ndarray]:
+def trained(name: str, kind: str, bits: int, fraction_bits: int) -> tuple[IntegerProgram, np.ndarray]:
     """A converted network whose norms have seen digits, and 64 images of the test split."""
     splits = sources.load("digits", seed=0)
     data = prepare(splits)

@@ -7,15 +7,16 @@ import onnxruntime
 import openvino
 import pytest
 
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.lower import lower
 from jouleshift.deploy.onnx import to_onnx
+from jouleshift.deploy.program import IntegerProgram
 from jouleshift.models.registry import create
 from tests.deploy import networks
 
 
 @pytest.fixture(scope="module")
-def residual() -> p.IntegerProgram:
+def residual() -> IntegerProgram:
     return lower(networks.shifted(create("resnet20", 10)), networks.images(16, size=32))
 
 

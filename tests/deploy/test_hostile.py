@@ -17,11 +17,12 @@ from onnx import TensorProto, helper
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.artefact import export
 from jouleshift.deploy.checks import check
 from jouleshift.deploy.onnx import write_onnx
 from jouleshift.deploy.onnx_reader import read_onnx
+from jouleshift.deploy.program import IntegerProgram
 from jouleshift.deploy.runtime import RUNTIMES, load
 from jouleshift.deploy.storage import load_program, save_program
 from jouleshift.deploy.torch_module import read_exported, write_exported
@@ -30,7 +31,7 @@ from tests.deploy.programs import SAME, U8, Builder
 
 
 @pytest.fixture(scope="module")
-def program() -> p.IntegerProgram:
+def program() -> IntegerProgram:
     """Every kind of number that a file holds: two layers, a mean, a sum."""
     made = Builder((2, 6, 6), 0)
     made.layer(made.quantise(U8), U8, 4, SAME, clamp=(0, None))
@@ -91,7 +92,7 @@ def test_a_file_with_flipped_bits_is_refused_or_a_program_that_holds(folder, nam
             changed[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
         path.write_bytes(changed)
         made = read(path)
-        if isinstance(made, p.IntegerProgram):
+        if isinstance(made, IntegerProgram):
             check(made)
 
 
@@ -263,7 +264,7 @@ def test_onnx_tensors_that_lie_are_refused_or_make_a_program_that_holds(
     path = _edited(folder / "m.onnx", tmp_path / "m.onnx", lambda m: change(_initializer(m, ending)))
     made = read(path)
     assert made is None or "a file" not in lie
-    if isinstance(made, p.IntegerProgram):
+    if isinstance(made, IntegerProgram):
         check(made)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from jouleshift import models
 from jouleshift.config import ShiftConfig
 from jouleshift.conversion import convert
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.artefact import export
 from jouleshift.deploy.lower import lower
 from jouleshift.deploy.reference import execute

@@ -5,15 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
+from jouleshift.deploy.program import IntegerProgram
 from jouleshift.deploy.reference import evaluate
 from jouleshift.quant.fixed_point import FixedPoint
 
 SIGNED, UNSIGNED = FixedPoint(3, 5), FixedPoint(3, 5, signed=False)
 
 
-def program_of(source: p.Value, node: p.Node) -> p.IntegerProgram:
-    return p.IntegerProgram(source, (node,), node.output.name)
+def program_of(source: p.Value, node: p.Node) -> IntegerProgram:
+    return IntegerProgram(source, (node,), node.output.name)
 
 
 def one(node: p.Node, values: np.ndarray, fmt: FixedPoint | None) -> np.ndarray:
@@ -117,7 +118,7 @@ def test_sums_of_different_formats_are_exact_before_they_are_rounded():
     left, right = (np.array([pair[i] for pair in pairs])[None] for i in (0, 1))
     node = p.Add(("a", "b"), p.Value("y", left.shape[1:], FixedPoint(4, 4)), 0, 127)
     other = p.Clamp(("a",), p.Value("b", left.shape[1:], fine), None, None)
-    program = p.IntegerProgram(p.Value("a", left.shape[1:], coarse), (other, node), "y")
+    program = IntegerProgram(p.Value("a", left.shape[1:], coarse), (other, node), "y")
     expected = [min(max(half_even((a << 2) + b, 1), 0), 127) for a, b in pairs]
     np.testing.assert_array_equal(evaluate(node, {"a": left, "b": right}, program)[0], expected)
 

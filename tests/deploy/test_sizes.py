@@ -6,7 +6,7 @@ from benchmarks.deploy.sizes import program_of, sizes
 
 from jouleshift.config import ShiftConfig
 from jouleshift.conversion import convert, weight_bytes
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.lower import lower
 from jouleshift.models import create
 

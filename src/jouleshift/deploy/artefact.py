@@ -17,9 +17,10 @@ from tempfile import TemporaryDirectory
 
 from torch import Tensor, nn
 
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.images import example_images
 from jouleshift.deploy.lower import lower
+from jouleshift.deploy.program import IntegerProgram
 from jouleshift.errors import BadInput, nearest
 
 CHECK_IMAGES = 16
@@ -28,7 +29,7 @@ FORMS = {".onnx": "onnx", ".c": "c", ".pt2": "torch", ".safetensors": "safetenso
 
 
 def export(
-    model: nn.Module | p.IntegerProgram, path: str | os.PathLike[str], example_input: Tensor
+    model: nn.Module | IntegerProgram, path: str | os.PathLike[str], example_input: Tensor
 ) -> tuple[Path, ...]:
     """Write a network with shift layers, or its program, in the form of the path's suffix.
 
@@ -39,7 +40,7 @@ def export(
     """
     target = Path(path)
     form = form_of(target)
-    program = model if isinstance(model, p.IntegerProgram) else lower(model, example_input)
+    program = model if isinstance(model, IntegerProgram) else lower(model, example_input)
     images = example_images(example_input, CHECK_IMAGES, program.input.shape).numpy().copy(order="C")
     with TemporaryDirectory(prefix="jouleshift-") as folder:
         draft = Path(folder) / target.name
@@ -75,13 +76,13 @@ def check_path(path: Path) -> Path:
     return path.with_suffix(".check.safetensors")
 
 
-def _write_check(program: p.IntegerProgram, path: Path, images: p.Float32Array) -> None:
+def _write_check(program: IntegerProgram, path: Path, images: p.Float32Array) -> None:
     from safetensors.numpy import save_file
 
     save_file({"images": images, "logits": program.run(images)}, check_path(path))
 
 
-def _onnx(program: p.IntegerProgram, path: Path, images: p.Float32Array) -> Path:
+def _onnx(program: IntegerProgram, path: Path, images: p.Float32Array) -> Path:
     from jouleshift.deploy.runtime import require_for
 
     require_for("onnxruntime", ("onnx",))
@@ -91,27 +92,27 @@ def _onnx(program: p.IntegerProgram, path: Path, images: p.Float32Array) -> Path
     return path
 
 
-def _c(program: p.IntegerProgram, path: Path, images: p.Float32Array) -> Path:
+def _c(program: IntegerProgram, path: Path, images: p.Float32Array) -> Path:
     from jouleshift.deploy.c.writer import write_c
 
     return write_c(program, path.parent, path.stem, images).source
 
 
-def _torch(program: p.IntegerProgram, path: Path, images: p.Float32Array) -> Path:
+def _torch(program: IntegerProgram, path: Path, images: p.Float32Array) -> Path:
     from jouleshift.deploy.torch_module import write_exported
 
     write_exported(program, path)
     return path
 
 
-def _safetensors(program: p.IntegerProgram, path: Path, images: p.Float32Array) -> Path:
+def _safetensors(program: IntegerProgram, path: Path, images: p.Float32Array) -> Path:
     from jouleshift.deploy.storage import save_program
 
     save_program(program, path)
     return path
 
 
-_WRITERS: dict[str, Callable[[p.IntegerProgram, Path, p.Float32Array], Path]] = {
+_WRITERS: dict[str, Callable[[IntegerProgram, Path, p.Float32Array], Path]] = {
     "onnx": _onnx,
     "c": _c,
     "torch": _torch,

@@ -8,7 +8,7 @@ overflow.
 import numpy as np
 from numpy.typing import NDArray
 
-from jouleshift.deploy.program import Int64Array, limits
+from jouleshift.deploy.nodes import Int64Array, limits
 from jouleshift.quant.fixed_point import FixedPoint
 
 IntegerArray = NDArray[np.object_]

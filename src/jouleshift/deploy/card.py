@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
+from jouleshift.deploy.program import IntegerProgram
 from jouleshift.records import CarbonIntensity, EnergyReading
 from jouleshift.words import count
 
@@ -39,12 +40,12 @@ class Card:
     notes: Sequence[str] = field(default=())
 
 
-def write_card(card: Card, program: p.IntegerProgram, files: Sequence[Path], path: Path) -> None:
+def write_card(card: Card, program: IntegerProgram, files: Sequence[Path], path: Path) -> None:
     """Write the card as Markdown."""
     path.write_text(render(card, program, files), encoding="utf-8")
 
 
-def render(card: Card, program: p.IntegerProgram, files: Sequence[Path]) -> str:
+def render(card: Card, program: IntegerProgram, files: Sequence[Path]) -> str:
     """The card's text."""
     parts = [_head(card), f"# {card.name}", _summary(card, program), _input(card), _results(card, program)]
     parts += [_check(files), _table("Configuration", card.configuration), _table("Versions", card.versions)]
@@ -82,7 +83,7 @@ def _head(card: Card) -> str:
     return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---"
 
 
-def _summary(card: Card, program: p.IntegerProgram) -> str:
+def _summary(card: Card, program: IntegerProgram) -> str:
     layers = program.all(p.ShiftLayer)
     plain = len(program.all(p.FloatLayer))
     bits = sorted({layer.weights.weight_bits for layer in layers})
@@ -140,7 +141,7 @@ def _exact(values: Sequence[float]) -> str:
     return f"[{', '.join(str(np.float32(value)) for value in values)}]"
 
 
-def _results(card: Card, program: p.IntegerProgram) -> str:
+def _results(card: Card, program: IntegerProgram) -> str:
     stored, floats = program.weight_bytes, 4 * program.n_weights
     rows = [(f"accuracy, {where}", f"{100 * value:.2f} %") for where, value in card.accuracy.items()]
     rows += [("weights", f"{stored:,} bytes ({100 * stored / floats:.1f} % of float32)")]

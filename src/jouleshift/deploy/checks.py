@@ -10,8 +10,9 @@ from functools import singledispatch
 
 import numpy as np
 
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.bounds import partial_sums
+from jouleshift.deploy.program import IntegerProgram
 from jouleshift.errors import BadInput
 
 _LARGEST_VALUE = 1 << 28
@@ -25,7 +26,7 @@ class InconsistentError(ValueError):
     """What is wrong with a node."""
 
 
-def check(program: p.IntegerProgram) -> None:
+def check(program: IntegerProgram) -> None:
     """`BadInput` naming the first node that contradicts itself or what it reads."""
     values = {program.input.name: program.input}
     try:

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from jouleshift.data.batches import Prepared, Resident, evaluation_batches
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.lower import CALIBRATION_IMAGES, program_of
 from jouleshift.deploy.measured import Conditions, run_alone
+from jouleshift.deploy.program import IntegerProgram
 from jouleshift.deploy.runtime import load
 from jouleshift.deploy.storage import save_program
 from jouleshift.records import EnergyReading
@@ -24,7 +25,7 @@ from jouleshift.records import EnergyReading
 class Deployed:
     """A network's integer program and the data it is judged on."""
 
-    program: p.IntegerProgram
+    program: IntegerProgram
     data: Prepared
 
     @classmethod

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.bounds import partial_sums
+from jouleshift.deploy.program import IntegerProgram
 from jouleshift.quant.fixed_point import FixedPoint
 
 LARGEST_WHOLE = 1 << 24
@@ -84,7 +85,7 @@ class Reach(NamedTuple):
         return max(self)
 
 
-def reaches(program: p.IntegerProgram) -> dict[str, Reach]:
+def reaches(program: IntegerProgram) -> dict[str, Reach]:
     """Of every value of a program, by name."""
     found = {program.input.name: Reach()}
     for node in program.nodes:
@@ -95,7 +96,7 @@ def reaches(program: p.IntegerProgram) -> dict[str, Reach]:
     return found
 
 
-def _held(node: p.Node, reach: Mapping[str, Reach], program: p.IntegerProgram) -> float:
+def _held(node: p.Node, reach: Mapping[str, Reach], program: IntegerProgram) -> float:
     """The largest magnitude of an integer result."""
     held = float(max(map(abs, p.limits(node.output.fixed))))
     if isinstance(node, p.ShiftLayer):
@@ -106,7 +107,7 @@ def _held(node: p.Node, reach: Mapping[str, Reach], program: p.IntegerProgram) -
     return held
 
 
-def _within(node: p.Node, reach: Mapping[str, Reach], program: p.IntegerProgram) -> float:
+def _within(node: p.Node, reach: Mapping[str, Reach], program: IntegerProgram) -> float:
     """The largest magnitude inside a node that has sums of its own."""
     if isinstance(node, p.AveragePool):
         return reach[node.source].value * node.geometry.kernel[0] * node.geometry.kernel[1]

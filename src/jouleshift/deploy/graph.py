@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, fx, nn
 
-from jouleshift.deploy.program import Geometry, Shape
+from jouleshift.deploy.nodes import Geometry, Shape
 from jouleshift.errors import BadInput
 from jouleshift.nn.layers import ShiftLayer
 

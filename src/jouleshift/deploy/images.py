@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from jouleshift.deploy.program import Shape
+from jouleshift.deploy.nodes import Shape
 from jouleshift.errors import BadInput
 
 

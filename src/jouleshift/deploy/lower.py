@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.fold import FloatArray, affine, channel_affine, fold
 from jouleshift.deploy.formats import Formats, assign, input_format, squared_error
 from jouleshift.deploy.graph import Step, observe, read, refusal, trace
@@ -29,6 +29,7 @@ from jouleshift.deploy.numbers import (
     shift_weights,
 )
 from jouleshift.deploy.operations import RULES
+from jouleshift.deploy.program import IntegerProgram
 from jouleshift.errors import BadInput
 from jouleshift.nn.layers import ShiftLayer
 from jouleshift.quant.fixed_point import FixedPoint
@@ -37,7 +38,7 @@ CALIBRATION_IMAGES = 64
 _SAMPLE = 1 << 16
 
 
-def lower(model: nn.Module, example_input: Tensor) -> p.IntegerProgram:
+def lower(model: nn.Module, example_input: Tensor) -> IntegerProgram:
     """The integer program of a network with shift layers, in evaluation.
 
     `example_input` (N, C, H, W) are images as the network is trained on; the first 64 decide the formats of
@@ -49,7 +50,7 @@ def lower(model: nn.Module, example_input: Tensor) -> p.IntegerProgram:
     return program_of(model, example_input)
 
 
-def program_of(model: nn.Module, example_input: Tensor) -> p.IntegerProgram:
+def program_of(model: nn.Module, example_input: Tensor) -> IntegerProgram:
     """As `lower`, of a network without shift layers too: its program is float32 throughout, which runtimes
     compute alike but not bit for bit."""
     model = copy.deepcopy(model).eval().cpu()
@@ -97,12 +98,12 @@ class _Builder:
         self._values: dict[str, p.Value] = {}
         self._nodes: list[p.Node] = []
 
-    def program(self) -> p.IntegerProgram:
+    def program(self) -> IntegerProgram:
         first, *rest = self._steps
         image = self._values[first.name] = p.Value(first.name, first.shape, None)
         for step in rest:
             self._add(self._node(step))
-        return p.IntegerProgram(image, tuple(self._nodes), self._output, self._formats.notes)
+        return IntegerProgram(image, tuple(self._nodes), self._output, self._formats.notes)
 
     def _add(self, node: p.Node) -> None:
         self._values[node.output.name] = node.output

@@ -20,7 +20,7 @@ from statistics import quantiles
 
 import numpy as np
 
-from jouleshift.deploy.program import Float32Array
+from jouleshift.deploy.nodes import Float32Array
 from jouleshift.energy.quiet import tell, telling
 from jouleshift.errors import BadInput
 from jouleshift.records import EnergyReading

@@ -17,7 +17,7 @@ weights and the input's limits, and choose accumulators of 32 or 64 bits.
 import numpy as np
 
 from jouleshift.deploy import bounds
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.bounds import IntegerArray
 from jouleshift.deploy.fold import FloatArray
 from jouleshift.deploy.graph import refusal

@@ -29,12 +29,13 @@ import numpy as np
 import onnx
 
 import jouleshift
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.exact import LARGEST_WHOLE, LARGEST_WIDE, reaches
 from jouleshift.deploy.onnx_carriers import IMAGES, Carriers, Limits, zero_point
 from jouleshift.deploy.onnx_graph import Float, Graph, Name
 from jouleshift.deploy.onnx_sums import Sums, exceed, per_channel, window
 from jouleshift.deploy.onnx_weights import Weights
+from jouleshift.deploy.program import IntegerProgram
 from jouleshift.deploy.storage import describe
 from jouleshift.errors import BadInput
 
@@ -42,7 +43,7 @@ Runtime = Literal["onnxruntime", "openvino"]
 LOGITS, PROGRAM = "logits", "program"
 
 
-def to_onnx(program: p.IntegerProgram, runtime: Runtime = "onnxruntime") -> onnx.ModelProto:
+def to_onnx(program: IntegerProgram, runtime: Runtime = "onnxruntime") -> onnx.ModelProto:
     """A checked model: `images` (N, C, H, W) float32 to `logits` (N, classes) float32, for any N.
 
     Raises `BadInput` with layer, reason and remedy where the runtime could not be exact.
@@ -50,7 +51,7 @@ def to_onnx(program: p.IntegerProgram, runtime: Runtime = "onnxruntime") -> onnx
     return _Writer(program, runtime).model()
 
 
-def write_onnx(program: p.IntegerProgram, path: Path, runtime: Runtime = "onnxruntime") -> None:
+def write_onnx(program: IntegerProgram, path: Path, runtime: Runtime = "onnxruntime") -> None:
     """`to_onnx` into a file."""
     content = to_onnx(program, runtime).SerializeToString()
     try:
@@ -63,7 +64,7 @@ class _Writer:
     """Writes one program, node by node, for ONNX Runtime, which wants bytes and can be wide, or OpenVINO,
     which wants whole numbers and cannot."""
 
-    def __init__(self, program: p.IntegerProgram, runtime: Runtime) -> None:
+    def __init__(self, program: IntegerProgram, runtime: Runtime) -> None:
         can_be_wide = runtime == "onnxruntime"
         self._program = program
         self._reaches = reaches(program)

@@ -11,8 +11,9 @@ from collections.abc import Set
 
 import numpy as np
 
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.onnx_graph import Float, Graph, Name
+from jouleshift.deploy.program import IntegerProgram
 from jouleshift.quant.fixed_point import FixedPoint
 
 IMAGES = "images"
@@ -31,7 +32,7 @@ def fits_byte(value: p.Value) -> bool:
 class Carriers:
     """Reads and makes the values of a program in a graph."""
 
-    def __init__(self, graph: Graph, program: p.IntegerProgram, as_bytes: bool, wide: Set[str]) -> None:
+    def __init__(self, graph: Graph, program: IntegerProgram, as_bytes: bool, wide: Set[str]) -> None:
         self._graph = graph
         self._input = program.input
         self._wide = wide

@@ -8,7 +8,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 
 OPSET = 19
 _IR_VERSION = 9

@@ -16,9 +16,10 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.onnx import PROGRAM
 from jouleshift.deploy.onnx_wide import part_name
+from jouleshift.deploy.program import IntegerProgram
 from jouleshift.deploy.storage import restore, weights_of_codes
 from jouleshift.errors import BadInput
 from jouleshift.quant.packing import packed_size
@@ -26,7 +27,7 @@ from jouleshift.quant.packing import packed_size
 _LARGEST_SPAN = 63
 
 
-def read_onnx(path: Path) -> p.IntegerProgram | None:
+def read_onnx(path: Path) -> IntegerProgram | None:
     """The program in a file, or None for an ONNX file from elsewhere. `BadInput` where it is none at all."""
     try:
         model = onnx.load(path, load_external_data=False)

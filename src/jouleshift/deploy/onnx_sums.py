@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.exact import BYTE_SPAN, LARGEST_WHOLE, Part, parts
 from jouleshift.deploy.onnx_carriers import Carriers, fits_byte
 from jouleshift.deploy.onnx_graph import Graph, Name

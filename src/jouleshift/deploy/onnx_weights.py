@@ -11,7 +11,7 @@ the tensor that comes out, as if it had been there.
 
 import numpy as np
 
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.onnx_graph import Graph, Name
 from jouleshift.deploy.storage import packed_codes
 from jouleshift.quant.power_of_two import grid

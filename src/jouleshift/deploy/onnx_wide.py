@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.exact import LARGEST_WHOLE
 from jouleshift.deploy.onnx_graph import Float, Graph, Name
 from jouleshift.quant.fixed_point import FixedPoint

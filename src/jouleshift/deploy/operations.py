@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from jouleshift.deploy.graph import REMEDY, Kind, Reader, Rule, refusal
-from jouleshift.deploy.program import Geometry
+from jouleshift.deploy.nodes import Geometry
 from jouleshift.nn.layers import ShiftConv2d, ShiftLayer, ShiftLinear
 
 RULES: dict[Any, Rule] = {}

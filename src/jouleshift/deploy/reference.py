@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.errors import BadInput
 from jouleshift.quant.fixed_point import FixedPoint
 
@@ -26,7 +26,7 @@ Array = NDArray[Any]
 Values = Mapping[str, Array]
 
 
-def run(program: p.IntegerProgram, images: NDArray[np.float32]) -> NDArray[np.float32]:
+def run(program: p.Steps, images: NDArray[np.float32]) -> NDArray[np.float32]:
     """Logits (N, classes) as float32. Raises `BadInput` for images that are not the program's."""
     if not len(images) or np.shape(images)[1:] != program.input.shape:
         wanted = "×".join(map(str, ("N", *program.input.shape)))
@@ -36,7 +36,7 @@ def run(program: p.IntegerProgram, images: NDArray[np.float32]) -> NDArray[np.fl
     return last[1].astype(np.float32) if value.format is None else dequantised(last[1], value.format)
 
 
-def execute(program: p.IntegerProgram, images: NDArray[np.float32]) -> Iterator[tuple[str, Array]]:
+def execute(program: p.Steps, images: NDArray[np.float32]) -> Iterator[tuple[str, Array]]:
     """Every value of the program by name as it is made: int64 or float32, the batch first."""
     values: dict[str, Array] = {program.input.name: np.ascontiguousarray(images, dtype=np.float32)}
     last_use = program.last_use
@@ -66,19 +66,19 @@ def _clamped(values: Array, node: p.Clamped) -> Array:
 
 
 @singledispatch
-def evaluate(node: p.Node, values: Values, program: p.IntegerProgram) -> Array:
+def evaluate(node: p.Node, values: Values, program: p.Steps) -> Array:
     """The value that a node makes."""
     raise TypeError(f"no rule for {type(node).__name__}")
 
 
 @evaluate.register
-def _(node: p.Quantise, values: Values, program: p.IntegerProgram) -> Array:
+def _(node: p.Quantise, values: Values, program: p.Steps) -> Array:
     fmt = node.output.fixed
     return _saturated(np.rint(np.ldexp(values[node.source], fmt.fraction_bits)), fmt)
 
 
 @evaluate.register
-def _(node: p.Requantise, values: Values, program: p.IntegerProgram) -> Array:
+def _(node: p.Requantise, values: Values, program: p.Steps) -> Array:
     fmt = node.output.fixed
     finer = fmt.fraction_bits - program.values[node.source].fixed.fraction_bits
     lowest, highest = p.limits(fmt)
@@ -97,7 +97,7 @@ def _shifted(integers: Array, left: int) -> NDArray[np.int64]:
 
 
 @evaluate.register
-def _(node: p.ShiftLayer, values: Values, program: p.IntegerProgram) -> Array:
+def _(node: p.ShiftLayer, values: Values, program: p.Steps) -> Array:
     columns, shape = _columns(values[node.source], node.geometry)
     sums = _shift_and_add(columns, node.weights) + node.bias[:, None]
     if sums.size:
@@ -146,7 +146,7 @@ def _windows(values: Array, geometry: p.Geometry, fill: int | float) -> Array:
 
 
 @evaluate.register
-def _(node: p.FloatLayer, values: Values, program: p.IntegerProgram) -> Array:
+def _(node: p.FloatLayer, values: Values, program: p.Steps) -> Array:
     columns, _ = _columns(values[node.source], node.geometry)
     n, groups, fan_in, pixels = columns.shape
     out = len(node.bias)
@@ -157,7 +157,7 @@ def _(node: p.FloatLayer, values: Values, program: p.IntegerProgram) -> Array:
 
 
 @evaluate.register
-def _(node: p.Add, values: Values, program: p.IntegerProgram) -> Array:
+def _(node: p.Add, values: Values, program: p.Steps) -> Array:
     left, right = (values[name] for name in node.sources)
     if node.output.format is None:
         return _clamped(left + right, node)
@@ -168,23 +168,23 @@ def _(node: p.Add, values: Values, program: p.IntegerProgram) -> Array:
 
 
 @evaluate.register
-def _(node: p.Clamp, values: Values, program: p.IntegerProgram) -> Array:
+def _(node: p.Clamp, values: Values, program: p.Steps) -> Array:
     return _clamped(values[node.source], node)
 
 
 @evaluate.register
-def _(node: p.Concat, values: Values, program: p.IntegerProgram) -> Array:
+def _(node: p.Concat, values: Values, program: p.Steps) -> Array:
     return np.concatenate([values[name] for name in node.sources], axis=1)
 
 
 @evaluate.register
-def _(node: p.MaxPool, values: Values, program: p.IntegerProgram) -> Array:
+def _(node: p.MaxPool, values: Values, program: p.Steps) -> Array:
     least = -np.inf if node.output.format is None else p.limits(node.output.format)[0]
     return _windows(values[node.source], node.geometry, least).max((-2, -1))
 
 
 @evaluate.register
-def _(node: p.AveragePool, values: Values, program: p.IntegerProgram) -> Array:
+def _(node: p.AveragePool, values: Values, program: p.Steps) -> Array:
     sums = _windows(values[node.source], node.geometry, 0).sum((-2, -1))
     if node.output.format is None:
         return sums.astype(np.float32) * np.float32(node.multiplier)
@@ -192,17 +192,17 @@ def _(node: p.AveragePool, values: Values, program: p.IntegerProgram) -> Array:
 
 
 @evaluate.register
-def _(node: p.Subsample, values: Values, program: p.IntegerProgram) -> Array:
+def _(node: p.Subsample, values: Values, program: p.Steps) -> Array:
     return values[node.source][:, :, :: node.step[0], :: node.step[1]]
 
 
 @evaluate.register
-def _(node: p.Pad, values: Values, program: p.IntegerProgram) -> Array:
+def _(node: p.Pad, values: Values, program: p.Steps) -> Array:
     return np.pad(values[node.source], ((0, 0), *node.amounts))
 
 
 @evaluate.register
-def _(node: p.Flatten, values: Values, program: p.IntegerProgram) -> Array:
+def _(node: p.Flatten, values: Values, program: p.Steps) -> Array:
     return values[node.source].reshape(len(values[node.source]), -1)
 
 

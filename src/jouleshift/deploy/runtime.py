@@ -23,11 +23,12 @@ from typing import Any
 
 import numpy as np
 
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
+from jouleshift.deploy.program import IntegerProgram
 from jouleshift.errors import BadInput, nearest
 
 Run = Callable[[p.Float32Array], p.Float32Array]
-Source = str | os.PathLike[str] | p.IntegerProgram
+Source = str | os.PathLike[str] | IntegerProgram
 _PACKAGES = {
     "openvino": ("openvino", "onnx"),
     "onnxruntime": ("onnxruntime", "onnx"),
@@ -55,9 +56,9 @@ def choose(source: Source, runtime: str = "auto") -> str:
     return _chosen(_content(source), runtime)
 
 
-def _content(source: Source) -> p.IntegerProgram | Path:
+def _content(source: Source) -> IntegerProgram | Path:
     """The program in a source; the path of a file that holds none."""
-    if isinstance(source, p.IntegerProgram):
+    if isinstance(source, IntegerProgram):
         return source
     path = Path(source)
     match path.suffix:
@@ -76,7 +77,7 @@ def _content(source: Source) -> p.IntegerProgram | Path:
             raise BadInput(f"{path}: no runtime runs {other or 'this'}; give .onnx, .pt2 or .safetensors")
 
 
-def _chosen(content: p.IntegerProgram | Path, runtime: str) -> str:
+def _chosen(content: IntegerProgram | Path, runtime: str) -> str:
     possible = _possible(content)
     if runtime != "auto":
         if runtime not in RUNTIMES:
@@ -91,7 +92,7 @@ def _chosen(content: p.IntegerProgram | Path, runtime: str) -> str:
     return next((name for name in installed if _exact(content, name)), installed[-1])
 
 
-def _exact(content: p.IntegerProgram | Path, runtime: str) -> bool:
+def _exact(content: IntegerProgram | Path, runtime: str) -> bool:
     """Whether a runtime computes a program exactly."""
     if isinstance(content, Path) or runtime == "torch":
         return True
@@ -102,7 +103,7 @@ def _exact(content: p.IntegerProgram | Path, runtime: str) -> bool:
     return True
 
 
-def _possible(content: p.IntegerProgram | Path) -> list[str]:
+def _possible(content: IntegerProgram | Path) -> list[str]:
     """Runtimes in order of preference."""
     by_speed = sorted(RUNTIMES, key=lambda name: name == "openvino" and platform.machine() not in _X86)
     if isinstance(content, Path):
@@ -125,7 +126,7 @@ def require_for(runtime: str, packages: tuple[str, ...]) -> None:
         raise BadInput(f"{' and '.join(missing)} not installed; pip install 'jouleshift[{extra}]'")
 
 
-def _onnx_bytes(content: p.IntegerProgram | Path, runtime: Any) -> bytes:
+def _onnx_bytes(content: IntegerProgram | Path, runtime: Any) -> bytes:
     if isinstance(content, Path):
         return content.read_bytes()
     from jouleshift.deploy.onnx import to_onnx
@@ -133,7 +134,7 @@ def _onnx_bytes(content: p.IntegerProgram | Path, runtime: Any) -> bytes:
     return to_onnx(content, runtime).SerializeToString()
 
 
-def _unfit(content: p.IntegerProgram | Path, runtime: str, error: Exception) -> BadInput:
+def _unfit(content: IntegerProgram | Path, runtime: str, error: Exception) -> BadInput:
     what = content if isinstance(content, Path) else "this program"
     return BadInput(f"{runtime} does not take {what}: {error!s:.200}")
 
@@ -142,7 +143,7 @@ def _images(images: p.Float32Array) -> p.Float32Array:
     return np.ascontiguousarray(images, dtype=np.float32)
 
 
-def _onnxruntime(content: p.IntegerProgram | Path, threads: int | None) -> Run:
+def _onnxruntime(content: IntegerProgram | Path, threads: int | None) -> Run:
     import onnxruntime as ort
     from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
@@ -161,7 +162,7 @@ def _onnxruntime(content: p.IntegerProgram | Path, threads: int | None) -> Run:
     return lambda images: session.run(None, {first.name: _images(images)})[0]
 
 
-def _openvino(content: p.IntegerProgram | Path, threads: int | None) -> Run:
+def _openvino(content: IntegerProgram | Path, threads: int | None) -> Run:
     import openvino
 
     settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
@@ -181,7 +182,7 @@ def _openvino(content: p.IntegerProgram | Path, threads: int | None) -> Run:
     return run
 
 
-def _torch(content: p.IntegerProgram | Path, threads: int | None) -> Run:
+def _torch(content: IntegerProgram | Path, threads: int | None) -> Run:
     import torch
 
     from jouleshift.deploy.torch_module import ProgramModule, executor, read_exported
@@ -191,7 +192,7 @@ def _torch(content: p.IntegerProgram | Path, threads: int | None) -> Run:
     return executor(read_exported(content) if isinstance(content, Path) else ProgramModule(content))
 
 
-_LOADERS: dict[str, Callable[[p.IntegerProgram | Path, int | None], Run]] = {
+_LOADERS: dict[str, Callable[[IntegerProgram | Path, int | None], Run]] = {
     "onnxruntime": _onnxruntime,
     "openvino": _openvino,
     "torch": _torch,

@@ -25,8 +25,9 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.checks import check
+from jouleshift.deploy.program import IntegerProgram
 from jouleshift.errors import BadInput
 from jouleshift.quant import packing
 from jouleshift.quant.power_of_two import grid
@@ -43,7 +44,7 @@ _ARRAYS: dict[Any, type[Any]] = {p.Int64Array: np.int64, p.Float32Array: np.floa
 Arrays = dict[str, NDArray[Any]]
 
 
-def save_program(program: p.IntegerProgram, path: Path) -> None:
+def save_program(program: IntegerProgram, path: Path) -> None:
     """Write the program. `BadInput` where the file cannot be written."""
     arrays: Arrays = {}
     for node in program.nodes:
@@ -54,7 +55,7 @@ def save_program(program: p.IntegerProgram, path: Path) -> None:
         raise BadInput(f"cannot write {path}: {error}") from None
 
 
-def load_program(path: Path) -> p.IntegerProgram:
+def load_program(path: Path) -> IntegerProgram:
     """Read a program, the same as was saved. `BadInput` says what is wrong with the file."""
     try:
         with safe_open(path, "numpy") as file:
@@ -72,7 +73,7 @@ def load_program(path: Path) -> p.IntegerProgram:
         raise BadInput(f"{path}: {error}") from None
 
 
-def describe(program: p.IntegerProgram) -> str:
+def describe(program: IntegerProgram) -> str:
     """The program without its arrays, as JSON."""
     nodes = [{"kind": type(node).__name__, **_plain(node)} for node in program.nodes]
     whole = {
@@ -94,11 +95,11 @@ class Source(Protocol):
         """Of any layer's other fields."""
 
 
-def restore(description: str, source: Source) -> p.IntegerProgram:
+def restore(description: str, source: Source) -> IntegerProgram:
     """The inverse of `describe`, checked. `BadInput` where something is missing or wrong."""
     try:
         whole = json.loads(description)
-        program = p.IntegerProgram(
+        program = IntegerProgram(
             _typed(p.Value, whole["input"]),
             tuple(_node(node, source) for node in whole["nodes"]),
             _typed(str, whole["output_name"]),

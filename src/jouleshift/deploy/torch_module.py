@@ -22,8 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.archive import checked
+from jouleshift.deploy.program import IntegerProgram
 from jouleshift.errors import BadInput
 from jouleshift.quant.fixed_point import FixedPoint
 
@@ -38,7 +39,7 @@ _EXACT = {torch.float32: 1 << 24, torch.float64: 1 << 53}
 class ProgramModule(nn.Module):
     """Images (N, C, H, W) to logits (N, classes), both float32, by the program's arithmetic."""
 
-    def __init__(self, program: p.IntegerProgram) -> None:
+    def __init__(self, program: IntegerProgram) -> None:
         super().__init__()
         self._program = program
         self._steps = nn.ModuleList(_STEPS.get(type(node), _Step)(node, program) for node in program.nodes)
@@ -57,7 +58,7 @@ class ProgramModule(nn.Module):
         return result if fmt is None else result * fmt.step
 
 
-def write_exported(program: p.IntegerProgram, path: Path) -> None:
+def write_exported(program: IntegerProgram, path: Path) -> None:
     """The module by torch.export (.pt2): a graph of plain operators, the batch free."""
     example = torch.zeros(2, *program.input.shape)
     batch = {0: torch.export.Dim("N", min=1)}
@@ -93,7 +94,7 @@ def _exact_for(bound: float) -> torch.dtype:
 class _Step(nn.Module):
     """One node: takes its sources, makes its output."""
 
-    def __init__(self, node: p.Node, program: p.IntegerProgram) -> None:
+    def __init__(self, node: p.Node, program: IntegerProgram) -> None:
         super().__init__()
         self.node = node
         self.sources = [program.values[name] for name in node.sources]
@@ -109,7 +110,7 @@ class _ShiftStep(_Step):
     bias: Tensor
     multiplier: Tensor
 
-    def __init__(self, node: p.ShiftLayer, program: p.IntegerProgram) -> None:
+    def __init__(self, node: p.ShiftLayer, program: IntegerProgram) -> None:
         super().__init__(node, program)
         integers = node.weights.integers
         narrowest = np.min_scalar_type(-1 - int(np.abs(integers).max()))
@@ -138,7 +139,7 @@ class _FloatStep(_Step):
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, node: p.FloatLayer, program: p.IntegerProgram) -> None:
+    def __init__(self, node: p.FloatLayer, program: IntegerProgram) -> None:
         super().__init__(node, program)
         self.register_buffer("weight", torch.from_numpy(node.weight))
         self.register_buffer("bias", torch.from_numpy(node.bias))

@@ -8,7 +8,7 @@ C code only adds: offset of the next column, of the next row of the kernel less 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.c import tables
 from jouleshift.deploy.c.kernels import kernel
 from jouleshift.deploy.c.piece import Context, Piece, Room, element_bytes, elements, storage, value_bytes

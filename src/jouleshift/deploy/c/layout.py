@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jouleshift.deploy import program as p
 from jouleshift.deploy.c.arena import Buffer, live_bytes, plan
 from jouleshift.deploy.c.piece import Piece, value_bytes
+from jouleshift.deploy.program import IntegerProgram
 
 IMAGE = "image"
 """The C parameter that holds the program's input, which is the caller's memory."""
@@ -25,7 +25,7 @@ class Layout:
     sum_bytes: int
 
 
-def lay_out(program: p.IntegerProgram, pieces: Sequence[Piece]) -> Layout:
+def lay_out(program: IntegerProgram, pieces: Sequence[Piece]) -> Layout:
     """Plan the memory of a program whose nodes have become `pieces`."""
     owners = _owners(program, pieces)
     values = _value_buffers(program, pieces, owners)
@@ -48,7 +48,7 @@ def lay_out(program: p.IntegerProgram, pieces: Sequence[Piece]) -> Layout:
     )
 
 
-def _owners(program: p.IntegerProgram, pieces: Sequence[Piece]) -> dict[str, str]:
+def _owners(program: IntegerProgram, pieces: Sequence[Piece]) -> dict[str, str]:
     """For each value but the input, the value whose memory it lies in: its own, or that of a source which
     nobody reads later."""
     owners: dict[str, str] = {}
@@ -69,9 +69,7 @@ def _owners(program: p.IntegerProgram, pieces: Sequence[Piece]) -> dict[str, str
     return owners
 
 
-def _value_buffers(
-    program: p.IntegerProgram, pieces: Sequence[Piece], owners: dict[str, str]
-) -> list[Buffer]:
+def _value_buffers(program: IntegerProgram, pieces: Sequence[Piece], owners: dict[str, str]) -> list[Buffer]:
     made = {node.output.name: 2 * i + 1 for i, node in enumerate(program.nodes)}
     end = 2 * len(program.nodes)
     read = {name: made[name] for name in owners}

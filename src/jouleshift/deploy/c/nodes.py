@@ -4,7 +4,7 @@ from functools import singledispatch
 
 import numpy as np
 
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.c import layers, tables
 from jouleshift.deploy.c.kernels import kernel
 from jouleshift.deploy.c.layers import initialiser, limits

@@ -4,9 +4,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.c.kernels import Kernel
 from jouleshift.deploy.c.tables import c_type
+from jouleshift.deploy.program import IntegerProgram
 from jouleshift.errors import BadInput
 
 LARGEST_FORMAT_BITS = 62
@@ -41,7 +42,7 @@ class Piece:
 class Context:
     """The program, and the number of the node, which its tables are named by."""
 
-    program: p.IntegerProgram
+    program: IntegerProgram
     number: int
 
     def source(self, node: p.Node, position: int = 0) -> p.Value:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from jouleshift.deploy.program import Float32Array, ShiftWeights
+from jouleshift.deploy.nodes import Float32Array, ShiftWeights
 from jouleshift.quant.fixed_point import FixedPoint
 
 if TYPE_CHECKING:

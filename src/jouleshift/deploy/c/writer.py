@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from jouleshift.deploy import program as p
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.c import nodes
 from jouleshift.deploy.c.kernels import rendered
 from jouleshift.deploy.c.layout import Layout, lay_out
 from jouleshift.deploy.c.piece import Context, Piece, elements, storage, value_bytes
+from jouleshift.deploy.program import IntegerProgram
 
 _FILES = Path(__file__).parent / "files"
 _LONGEST_NAME = 40
@@ -39,7 +40,7 @@ class Written:
 
 
 def write_c(
-    program: p.IntegerProgram,
+    program: IntegerProgram,
     folder: Path,
     name: str = "network",
     examples: p.Float32Array | None = None,
@@ -53,7 +54,7 @@ def write_c(
 
 
 def _write(
-    program: p.IntegerProgram, folder: Path, name: str, examples: p.Float32Array | None, rule: Rule
+    program: IntegerProgram, folder: Path, name: str, examples: p.Float32Array | None, rule: Rule
 ) -> Written:
     name = identifier(name)
     pieces = [rule(node, Context(program, i)) for i, node in enumerate(program.nodes)]
@@ -88,7 +89,7 @@ def _sizes(layout: Layout) -> tuple[int, int, int]:
     return layout.arena_bytes, layout.live_bytes, layout.sum_bytes
 
 
-def quantised_input(program: p.IntegerProgram) -> p.Quantise | None:
+def quantised_input(program: IntegerProgram) -> p.Quantise | None:
     """The one node that reads the image, if it makes integers of it: then a caller may supply those."""
     readers = [node for node in program.nodes if program.input.name in node.sources]
     match readers:
@@ -98,7 +99,7 @@ def quantised_input(program: p.IntegerProgram) -> p.Quantise | None:
             return None
 
 
-def _header(program: p.IntegerProgram, name: str, layout: Layout) -> str:
+def _header(program: IntegerProgram, name: str, layout: Layout) -> str:
     upper, output = name.upper(), program.output
     step = f"0x1p-{output.format.fraction_bits}f" if output.format else "1.0f"
     shape = " x ".join(map(str, program.input.shape))
@@ -139,7 +140,7 @@ def _c_name(stored: str) -> str:
     return "float" if stored == "float32" else f"{stored}_t"
 
 
-def _source(program: p.IntegerProgram, name: str, pieces: list[Piece], layout: Layout) -> str:
+def _source(program: IntegerProgram, name: str, pieces: list[Piece], layout: Layout) -> str:
     upper = name.upper()
     prelude = (_FILES / "prelude.c").read_text()
     used = [kernel for piece in pieces for kernel in piece.kernels]
@@ -154,7 +155,7 @@ def _source(program: p.IntegerProgram, name: str, pieces: list[Piece], layout: L
     )
 
 
-def _functions(program: p.IntegerProgram, name: str, calls: list[str], layout: Layout) -> str:
+def _functions(program: IntegerProgram, name: str, calls: list[str], layout: Layout) -> str:
     output = program.output
     result = f"    memcpy(logits, at({layout.offsets[output.name]}), {value_bytes(output)});\n"
     quantise = quantised_input(program)
@@ -190,7 +191,7 @@ def _filled(template: str, facts: Mapping[str, object]) -> str:
     return re.sub(r"@(\w+)@", lambda word: str(facts[word[1]]), template)
 
 
-def _facts(program: p.IntegerProgram, written: Written) -> dict[str, object]:
+def _facts(program: IntegerProgram, written: Written) -> dict[str, object]:
     bits = sorted({layer.weights.weight_bits for layer in program.all(p.ShiftLayer)})
     floats = len(program.all(p.FloatLayer))
     kinds = [f"{' or '.join(map(str, bits))} bits each"] if bits else []
