@@ -1,5 +1,7 @@
 """The contract of sensors on each of them, and the ways in which a counter deceives."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from jouleshift.energy import counters
@@ -165,6 +167,45 @@ def test_zeus_millijoules_become_joules_and_errors_become_none(zeus):
     assert between(first, sensor.read(), sensor).energy_j == pytest.approx(200)
     gpus.broken = True
     assert sensor.read().joules == {"gpu0": None}
+
+
+def chips():
+    """Zeus's own readings of chips, and the joules that they stand for."""
+    apple = pytest.importorskip("zeus.device.soc.apple").AppleSiliconMeasurement
+    jetson = pytest.importorskip("zeus.device.soc.jetson").JetsonMeasurement
+    return [
+        (apple(cpu_total_mj=2000, dram_mj=10, gpu_mj=500), {"cpu": 2.0, "dram": 0.01, "gpu": 0.5}),
+        (jetson(cpu_energy_mj=2000.0, gpu_energy_mj=3000.0, total_energy_mj=9000.0), {"module": 9.0}),
+        (jetson(cpu_energy_mj=2000.0, gpu_energy_mj=3000.0), {"cpu": 2.0, "gpu": 3.0}),
+    ]
+
+
+def test_chips_are_read_by_what_they_count(monkeypatch):
+    for measured, joules in chips():
+        soc = SimpleNamespace(get_total_energy_consumption=lambda measured=measured: measured)
+        monkeypatch.setattr(counters, "_zeus_devices", lambda soc=soc: (None, soc))
+        assert ZeusSensor().read().joules == pytest.approx(joules)
+        assert detect() is not None
+
+
+def test_a_chip_that_cannot_be_read_is_missing(monkeypatch):
+    failure = pytest.importorskip("zeus.device.soc.common").ZeusSoCInitError
+    measured, joules = chips()[0]
+    readings = iter([measured, failure("no permission")])
+
+    def read():
+        found = next(readings)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    soc = SimpleNamespace(get_total_energy_consumption=read)
+    monkeypatch.setattr(counters, "_zeus_devices", lambda: (None, soc))
+    sensor = ZeusSensor()
+    first = sensor.read()
+    window = between(first, sensor.read(), sensor)
+    assert window.energy_j is None
+    assert window.flags == tuple(f"sensor-missing:{name}" for name in sorted(joules))
 
 
 def test_detection_never_raises():

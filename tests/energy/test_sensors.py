@@ -12,7 +12,7 @@ def test_probing_is_quick_and_says_something_of_each_family():
     start = time.perf_counter()
     found = sensors.probe()
     assert time.perf_counter() - start < 5
-    assert [name for name, _, _ in found] == ["NVML", "RAPL", "Apple", "AMD"]
+    assert [name for name, _, _ in found] == ["NVML", "RAPL", "Apple", "AMD", "Jetson"]
     assert all(isinstance(works, bool) and detail for _, works, detail in found)
 
 
@@ -42,3 +42,12 @@ def test_a_broken_rapl_counter_is_no_exception(zone):
     works, detail = sensors._rapl(zone.parent)
     assert not works
     assert "not readable" in detail
+
+
+def test_a_jetson_module_is_seen(tmp_path, monkeypatch):
+    assert sensors._jetson() == (False, "not a Jetson module")
+    monkeypatch.setattr(sensors, "_TEGRA", (tmp_path,))
+    monkeypatch.setattr(sensors, "find_spec", lambda name: None)
+    assert sensors._jetson() == (False, "to read its power monitors: pip install zeus")
+    monkeypatch.setattr(sensors, "find_spec", lambda name: name)
+    assert sensors._jetson()[0]

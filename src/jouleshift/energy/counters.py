@@ -162,6 +162,7 @@ class ZeusSensor(Sensor):
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._gpus, self._soc = _zeus_devices()
+        self._soc_last: dict[str, float | None] = {}
         names = [self._gpus.get_name(index) for index in range(self._n_gpus)]
         self.origin = "Zeus: " + ", ".join(names + ([] if self._soc is None else [type(self._soc).__name__]))
 
@@ -188,11 +189,35 @@ class ZeusSensor(Sensor):
             return None
 
     def _soc_j(self) -> dict[str, float | None]:
-        """The chip's processor, memory, graphics and neural engine, whichever it counts."""
-        measured = self._soc.get_total_energy_consumption()
-        fields = ("cpu_total_mj", "dram_mj", "gpu_mj", "ane_mj")
-        values = {field.partition("_")[0]: getattr(measured, field, None) for field in fields}
-        return {name: value / 1000 for name, value in values.items() if value is not None}
+        """What the chip counts; after a failed reading what it counted before, as None."""
+        from zeus.exception import ZeusBaseError
+
+        try:
+            self._soc_last = _chip_j(self._soc.get_total_energy_consumption())
+        except ZeusBaseError:
+            return dict.fromkeys(self._soc_last)
+        return self._soc_last
+
+
+def _chip_j(measured: Any) -> dict[str, float | None]:
+    """Joules by component of Zeus's reading of a chip, in the names that its makers' classes have.
+
+    A Jetson's total is that of the whole module, processor and graphics among it, so it stands alone where it
+    is there. Apple's parts add up.
+    """
+    total = getattr(measured, "total_energy_mj", None)
+    if total is not None:
+        return {"module": total / 1000}
+    parts = {
+        "cpu": ("cpu_total_mj", "cpu_energy_mj"),
+        "dram": ("dram_mj",),
+        "gpu": ("gpu_mj", "gpu_energy_mj"),
+        "ane": ("ane_mj",),
+    }
+    values = {name: [getattr(measured, field, None) for field in fields] for name, fields in parts.items()}
+    return {
+        name: value / 1000 for name, options in values.items() for value in options if value is not None
+    }
 
 
 def _zeus_devices() -> tuple[Any, Any]:

@@ -1,8 +1,8 @@
 """Which energy sensors this machine has.
 
-Four families of sensors count joules: NVIDIA's management library (NVML), the processor's RAPL counters,
-Apple's and AMD's. Each may be absent, or present and unreadable; the difference matters, because the second
-can be mended. `probe` says which it is without raising and without starting anything.
+Five families of sensors count joules: NVIDIA's management library (NVML) and Jetson modules, the processor's
+RAPL counters, Apple's and AMD's. Each may be absent, or present and unreadable; the difference matters, because
+the second can be mended. `probe` says which it is without raising and without starting anything.
 """
 
 import platform
@@ -15,6 +15,7 @@ POWERCAP = Path("/sys/class/powercap")
 """Where Linux shows RAPL: a folder a zone, with its name and a counter in microjoules."""
 
 _AMDGPU = Path("/sys/module/amdgpu")
+_TEGRA = (Path("/etc/nv_tegra_release"), Path("/usr/lib/aarch64-linux-gnu/tegra"))
 
 
 class Probe(NamedTuple):
@@ -32,6 +33,7 @@ def probe() -> list[Probe]:
         ("RAPL", _rapl),
         ("Apple", _apple),
         ("AMD", _amd),
+        ("Jetson", _jetson),
     )
     return [Probe(name, *look()) for name, look in families]
 
@@ -102,3 +104,11 @@ def _amd() -> tuple[bool, str]:
     if find_spec("amdsmi") is None:
         return False, "install it with: pip install amdsmi"
     return True, "energy counter of the GPU"
+
+
+def _jetson() -> tuple[bool, str]:
+    if not any(path.exists() for path in _TEGRA):
+        return False, "not a Jetson module"
+    if find_spec("zeus") is None:
+        return False, "to read its power monitors: pip install zeus"
+    return True, "power monitors of the module"
