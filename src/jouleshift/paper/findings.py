@@ -81,7 +81,7 @@ def most_important(found: RunImportance | None) -> tuple[str, str]:
 
 
 def _two(forest: Importance) -> str:
-    first = sorted(forest.main_effects([1]), key=lambda e: -e.mean)[:2]
+    first = sorted(forest.main_effects(), key=lambda e: -e.mean)[:2]
     return ", ".join(
         f"{e.names[0].replace('activation', 'act').replace('_', ' ')} {percent(e.mean, 0)}" for e in first
     )

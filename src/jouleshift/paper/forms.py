@@ -162,7 +162,7 @@ def _importance(experiment: Experiment, runs: Runs, intensity: CarbonIntensity) 
     """Figures 2 and 3: the main effects of one objective."""
     found = _known_importance(experiment, runs)
     which, forest = ("loss", found.error) if experiment.name == "figure-2" else ("emissions", found.energy)
-    effects = sorted(forest.main_effects([1]), key=lambda e: -e.mean)
+    effects = sorted(forest.main_effects(), key=lambda e: -e.mean)
     rows = [(e.names[0], percent(e.mean), percent(e.sd)) for e in effects]
     shown = Shown([f"{s['says']} (section {s['section']})." for s in statements(experiment.name)])
     header = ("hyperparameter", f"share of the variance of {which}", "sd over trees")
@@ -176,8 +176,8 @@ def _importance(experiment: Experiment, runs: Runs, intensity: CarbonIntensity) 
 def _weights(experiment: Experiment, runs: Runs, intensity: CarbonIntensity) -> Shown:
     """Figure 5: main effects over the weight of the loss."""
     found = _known_importance(experiment, runs)
-    grid, shares = found.joint.over_weights(11)
-    names = [d.name for d in found.joint.domains]
+    grid, shares = found.over_weights
+    names = [d.name for d in found.error.domains]
     shown = Shown([f"{s['says']} (section {s['section']})." for s in statements(experiment.name)])
     rows = [[name, *(f"{100 * share:.0f}" for share in shares[:, axis])] for axis, name in enumerate(names)]
     header = ["weight on the loss", *(f"{w:.1f}" for w in grid)]
