@@ -108,8 +108,8 @@ def _importance(view: Digest, found: RunImportance | None, figures: Figures) -> 
         return None
     bands = "Means over all other hyperparameters; bands are one standard deviation over the trees."
     mixed = (
-        "Importance for w × error + (1 − w) × energy, both scaled to 0 … 1; ticks at the bottom are the "
-        "weights of this budget's front."
+        "Importance for w × error + (1 − w) × energy, both scaled to 0 … 1, a forest for each of 11 weights "
+        "w. Ticks at the bottom are the weights of this budget's front."
     )
     words, whiskers = _most_important_words(found), "Whiskers are one standard deviation over the trees."
     marginals = charts.marginals_chart(found, energy_unit(view))
