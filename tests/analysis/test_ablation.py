@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jouleshift.analysis.ablation import ablation_path, predictor_of
-from tests.analysis.synthetic import DEFAULT, hyperband_run, record, run_of
+from tests.analysis.synthetic import DEFAULT, hyperband_run, record, run_of, sample_config
 
 
 def additive_run():
@@ -43,6 +43,23 @@ def test_energy_can_lead():
     )
     assert ablation_path(predict, source, target, weights=(1, 0))[0].name == "momentum"
     assert ablation_path(predict, source, target, weights=(0, 1))[0].name == "weight_bits"
+
+
+def test_what_is_predicted_of_the_error_does_not_depend_on_the_energy_beside_it():
+    def predicted(energy_of):
+        rng = np.random.default_rng(0)
+        records = []
+        for number in range(1, 127):
+            config = sample_config(rng)
+            error = 0.8 - 0.05 * config["weight_bits"] + 0.06 * rng.normal()
+            records.append(record(number, float(error), energy_of(config), config=config))
+        configs = [r.trial.config for r in records]
+        return predictor_of([run_of(*records)], trees=8)(configs)
+
+    by_depth = predicted(lambda config: 1e-6 * (1.1 - config["shift_depth"] / 20))
+    by_bits = predicted(lambda config: 1e-8 * config["act_integer_bits"])
+    assert (by_depth[:, 0] == by_bits[:, 0]).all()
+    assert (by_depth[:, 1] != by_bits[:, 1]).any()
 
 
 def test_equal_configurations_have_no_path_and_few_trials_no_predictor():

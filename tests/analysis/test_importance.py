@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jouleshift.analysis.domains import Domain, domains_of_runs, domains_of_space, domains_of_trials
-from jouleshift.analysis.importance import importance_of, importance_of_arrays
+from jouleshift.analysis.importance import WEIGHTS, Sample, importance_of
 from tests.analysis.synthetic import DEFAULT, hyperband_run, objectives_of, record, run_of, sample_config
 
 
@@ -37,12 +37,51 @@ def test_agrees_with_optuna(function, known):
     x = np.random.default_rng(0).random((400, 3))
     y = function(x)
     names = ["a", "b", "c"]
-    ours = importance_of_arrays(x, y[:, None], [Domain(n) for n in names]).main_effects([1.0])
+    ours = Sample(x, tuple(Domain(n) for n in names)).importance(y).main_effects()
     theirs = optuna_importances(x, y, names)
     for effect in ours:
         assert effect.mean == pytest.approx(theirs[effect.names[0]], abs=0.03)
     if known:
         assert [e.mean for e in ours] == pytest.approx(known, abs=0.06)
+
+
+def noisy_run(trials=126):
+    """Error: learning rate most, momentum less, and noise. Energy: shift depth most, exactly."""
+    rng = np.random.default_rng(0)
+    records = []
+    for number in range(1, trials + 1):
+        config = sample_config(rng)
+        rate = (np.log10(config["learning_rate"]) + 3) / 2
+        error = 0.3 + 0.2 * np.sin(3 * rate) + 0.1 * config["momentum"] + 0.04 * rng.normal()
+        energy_j = 1e-6 * (1 - 0.045 * config["shift_depth"] + 0.002 * config["weight_bits"])
+        records.append(record(number, float(error), energy_j, config=config))
+    return run_of(*records)
+
+
+def test_the_weights_end_at_the_importance_of_each_objective_however_noisy_it_is():
+    found = importance_of([noisy_run()])
+    assert found is not None
+    weights, shares = found.over_weights
+    names = [d.name for d in found.error.domains]
+    assert weights.tolist() == list(WEIGHTS)
+    assert (weights[0], weights[-1], len(names)) == (0, 1, 11)
+    assert shares[0].tolist() == [e.mean for e in found.energy.main_effects()]
+    assert shares[-1].tolist() == [e.mean for e in found.error.main_effects()]
+    alone = dict(zip(names, shares[-1], strict=True))
+    assert max(alone, key=alone.__getitem__) == "learning_rate"
+    assert alone["learning_rate"] > 0.35
+    assert alone["shift_depth"] < 0.04, "it drives the energy, which is none of the error's concern"
+
+
+def test_weights_between_the_ends_have_forests_of_their_own():
+    found = importance_of([noisy_run()], trees=16)
+    assert found is not None
+    error, energy = ((column - column.min()) / np.ptp(column) for column in found.objectives.T)
+    mixed = found.sample.importance(0.7 * error + 0.3 * energy)
+    assert found.over_weights[1][7] == pytest.approx([e.mean for e in mixed.main_effects()], abs=0.01)
+    depth = found.over_weights[1][:, [d.name for d in found.error.domains].index("shift_depth")]
+    assert depth[0] > 0.9
+    assert (np.diff(depth) < 0.02).all(), "less and less as the energy counts less"
 
 
 def test_a_thousand_trials_of_eleven_hyperparameters_take_seconds():
@@ -54,8 +93,8 @@ def test_a_thousand_trials_of_eleven_hyperparameters_take_seconds():
     began = time.process_time()
     found = importance_of([run_of(*records)])
     assert found is not None
-    found.error.pair_effects([1])
-    found.joint.over_weights()
+    assert found.error.pair_effects()
+    assert found.over_weights[1].shape == (11, 11)
     assert (len(found.error.domains), found.trials) == (11, 1000)
     assert time.process_time() - began < 10
 
@@ -64,8 +103,8 @@ def test_a_run_shows_what_its_objectives_were_made_of():
     found = importance_of([hyperband_run(600)])
     assert found is not None
     assert found.budget == 1  # most results are there
-    energy = {e.names[0]: e.mean for e in found.energy.main_effects([1])}
-    error = {e.names[0]: e.mean for e in found.error.main_effects([1])}
+    energy = {e.names[0]: e.mean for e in found.energy.main_effects()}
+    error = {e.names[0]: e.mean for e in found.error.main_effects()}
     bits = {"act_integer_bits", "act_fraction_bits"}
     assert set(sorted(energy, key=energy.__getitem__)[-3:]) == {"shift_depth", *bits}
     assert set(sorted(error, key=error.__getitem__)[-3:]) == {"shift_depth", "weight_bits", "learning_rate"}
@@ -78,7 +117,7 @@ def test_the_same_run_gives_the_same_importance():
     first, second = importance_of([hyperband_run(80)]), importance_of([hyperband_run(80)])
     assert first is not None
     assert second is not None
-    assert first.joint.main_effects((0.3, 0.7)) == second.joint.main_effects((0.3, 0.7))
+    assert (first.over_weights[1] == second.over_weights[1]).all()
 
 
 def test_importance_is_that_at_the_named_budget():
@@ -93,8 +132,8 @@ def test_importance_is_that_at_the_named_budget():
     for budget, name in ((9, "weight_bits"), (1, "shift_depth")):
         found = importance_of([run_of(*records)], budget)
         assert found is not None
-        assert {e.names[0]: round(e.mean, 1) for e in found.error.main_effects([1])}[name] == 1.0
-    curve = importance_of([run_of(*records)], 9).error.curve("weight_bits", 0)
+        assert {e.names[0]: round(e.mean, 1) for e in found.error.main_effects()}[name] == 1.0
+    curve = importance_of([run_of(*records)], 9).error.curve("weight_bits")
     assert curve.values == tuple(range(2, 9))
     assert curve.mean == pytest.approx([b / 10 for b in range(2, 9)], abs=0.02)
 
@@ -118,7 +157,7 @@ def test_an_inactive_hyperparameter_has_no_effect_where_it_is_inactive():
         records.append(made)
     found = importance_of([run_of(*records)])
     assert found is not None
-    effects = {e.names[0]: e.mean for e in found.error.main_effects([1])}
+    effects = {e.names[0]: e.mean for e in found.error.main_effects()}
     assert effects["shift_type"] > 0.98
     assert effects["momentum"] < 0.01
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 from dataclasses import replace
 
 import pytest
@@ -115,6 +116,32 @@ def test_what_belongs_to_a_study_cannot_be_overridden(searches, tmp_path):
 def test_too_few_results_for_importance_are_one_line(searches, tmp_path):
     with pytest.raises(BadInput, match="fewer than 12"):
         reproduce("figure-2", tmp_path, trials=4)
+
+
+@pytest.mark.parametrize("name", ["figure-1f", "table-2", "figure-3", "figure-4", "figure-5"])
+def test_texts_say_that_emissions_are_of_an_image_and_the_papers_of_a_pass(
+    searches, without_reports, tmp_path, name
+):
+    reproduce(name, tmp_path)
+    text = " ".join((tmp_path / f"{name}.txt").read_text().split())
+    assert "ours are grams of CO₂eq of one image; the paper's are grams that CodeCarbon gave" in text
+    assert "a whole pass over the validation images, the last one" in text
+
+
+def test_a_front_without_answers_has_no_explanations(searches, without_reports, monkeypatch, tmp_path):
+    """A search of six trials, of which none has finished the full budget."""
+    made = hyperband_run
+
+    def short(trials, **settings):
+        run = made(trials, **settings)
+        return replace(run, trials=tuple(r for r in run.trials if r.trial.budget < 9))
+
+    monkeypatch.setattr(sys.modules[__name__], "hyperband_run", short)
+    reproduce("figure-1f", tmp_path, trials=6)
+    text = (tmp_path / "figure-1f.txt").read_text()
+    assert "–" in text
+    assert "frugal" not in text
+    assert "finds fewer" not in text
 
 
 def test_the_list_says_how_far_each_is(searches, without_reports, tmp_path):

@@ -2,9 +2,10 @@
 
 Two configurations differ in many hyperparameters, of which few matter. An *ablation path* goes from one to
 the other, changing one hyperparameter at a time, each time the one that helps most (Fawcett and Hoos,
-2016). Training every step anew would cost as much as a search, so the steps are predicted by a forest on
-all results of the runs, with the budget as a further input (Biedenkapp et al., AAAI 2017). Only the two
-ends were measured.
+2016). Training every step anew would cost as much as a search, so the steps are predicted by forests on
+all results of the runs, with the budget as a further input (Biedenkapp et al., AAAI 2017): one for the
+error and one for the energy, since a forest on both would cut along what the less noisy one depends on and
+hardly see the other's causes. Only the two ends were measured.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,10 +37,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A forest on (configuration, budget) → (error, energy), asked at the full budget."""
+    """Forests on (configuration, budget) → error and → energy, asked at the full budget."""
 
     domains: tuple[Domain, ...]
-    trees: tuple[Any, ...]
+    forests: tuple[Sequence[Any], ...]
+    """The trees for the error and those for the energy, both scaled to 0 … 1."""
     low: FloatArray
     span: FloatArray
     budget_place: float
@@ -47,12 +49,12 @@ class Predictor:
     def __call__(self, configs: Sequence[Mapping[str, Value]]) -> FloatArray:
         """Predicted error and energy in joules of configurations, (n, 2)."""
         x = _encode(configs, self.domains, np.full(len(configs), self.budget_place)).astype(np.float32)
-        scaled = np.mean([tree.predict(x).reshape(len(configs), -1) for tree in self.trees], axis=0)
-        return self.low + self.span * scaled
+        scaled = [np.mean([tree.predict(x).ravel() for tree in trees], axis=0) for trees in self.forests]
+        return self.low + self.span * np.column_stack(scaled)
 
 
 def predictor_of(runs: Sequence[Run], trees: int = 32, seed: int = 0) -> Predictor | None:
-    """A forest on all finished trials of these runs, for configurations from any of their trials.
+    """Forests on all finished trials of these runs, for configurations from any of their trials.
 
     None where too few have finished.
     """
@@ -66,8 +68,9 @@ def predictor_of(runs: Sequence[Run], trees: int = 32, seed: int = 0) -> Predict
     y = points_of(records)
     low, span = y.min(axis=0), np.ptp(y, axis=0)
     x = _encode([r.trial.config for r in records], domains, places)
-    grown = grow(x, (y - low) / np.where(span > 0, span, 1.0), trees, seed)
-    return Predictor(domains, tuple(grown), low, span, 1.0 if full > 1 else 0.0)
+    scaled = (y - low) / np.where(span > 0, span, 1.0)
+    forests = tuple(grow(x, column, trees, seed) for column in scaled.T)
+    return Predictor(domains, forests, low, span, 1.0 if full > 1 else 0.0)
 
 
 def _encode(

@@ -1,4 +1,4 @@
-"""Functional analysis of variance of random forests, exactly and for several objectives at once.
+"""Functional analysis of variance of random forests, exactly.
 
 How much does a hyperparameter matter? Average the objective over all others: what is left is a curve, the
 *marginal*. The more that curve varies, the more the hyperparameter matters by itself; its variance as a share
@@ -10,13 +10,12 @@ and need no sampling. For a hyperparameter j, a box of volume w that spans the w
 times w/d to the marginal all along its span: one entry where it starts, one taken back where it ends, and a
 running sum. That is linear in the number of boxes; pairs are the same in two dimensions.
 
-Marginals are linear in the values of the boxes. With a vector of objectives per box, every variance becomes a
-covariance matrix C, and the variance of any weighted objective w·y is wᵀCw. One forest therefore answers for
-each objective and for every weighting of them (Theodorakopoulos, Stahl and Lindauer 2024 fit one per
-weighting).
-
 A tree grown on few results cuts coarsely and adds interactions of its own, so with little data all shares are
 too low together, more so in many dimensions; their order is what to rely on.
+
+One forest answers for one objective. A forest on several cuts where the sum of their variances falls most,
+that is, along what the least noisy one depends on, and shows the others mostly through those cuts: for a
+noisy error beside an exact energy and 126 trials, the error's true cause had 8 % instead of 55 %.
 """
 
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Boxes:
-    """A tree as a partition of the unit cube: n boxes with corners `low`, `high` (n, d) and values (n, m)."""
+    """A tree as a partition of the unit cube: n boxes with corners `low`, `high` (n, d) and values (n,)."""
 
     low: FloatArray
     high: FloatArray
@@ -62,8 +61,7 @@ def boxes_of(tree: Any, levels: NDArray[np.intp]) -> Boxes:
         below = np.concatenate((left[nodes], right[nodes]))
         nodes = below[left[below] >= 0]
     leaves = np.flatnonzero(left < 0)
-    values = tree.value[leaves].reshape(len(leaves), -1)
-    return Boxes(low[leaves], high[leaves], values)
+    return Boxes(low[leaves], high[leaves], tree.value[leaves].ravel())
 
 
 def _border(threshold: FloatArray, size: NDArray[np.intp]) -> FloatArray:
@@ -75,51 +73,45 @@ def _border(threshold: FloatArray, size: NDArray[np.intp]) -> FloatArray:
 
 @dataclass(frozen=True)
 class Marginal:
-    """The mean over all other axes as a step function: `edges` (k + 1,), `value` (k, m) between them."""
+    """The mean over all other axes as a step function: `edges` (k + 1,), `value` (k,) between them."""
 
     edges: FloatArray
     value: FloatArray
 
     def __call__(self, places: FloatArray) -> FloatArray:
-        """The values at places in 0 … 1, shape (len(places), m)."""
+        """The values at places in 0 … 1."""
         at = np.searchsorted(self.edges, places, side="left") - 1
         return self.value[np.clip(at, 0, len(self.value) - 1)]
 
 
 @dataclass(frozen=True)
 class Decomposition:
-    """A tree's variance by its causes, each an (m, m) covariance matrix of the objectives."""
+    """A tree's variance by its causes."""
 
-    mean: FloatArray
-    total: FloatArray
+    mean: float
+    total: float
     main: FloatArray
-    """(d, m, m)"""
+    """(d,)"""
     pairs: FloatArray
-    """(d (d − 1) / 2, m, m): what pairs explain beyond their main effects, in the order of combinations."""
+    """(d (d − 1) / 2,): what pairs explain beyond their main effects, in the order of combinations."""
     marginals: tuple[Marginal, ...]
 
 
 def decompose(boxes: Boxes, pairs: bool = True) -> Decomposition:
     """Split the variance of a tree into main effects and, if wanted, interactions of pairs."""
     share = boxes.volume
-    mean = share @ boxes.value
-    total = _covariance(boxes.value - mean, share)
+    weighted = boxes.value * share
+    mean = float(weighted.sum())
     spans = [_Span.of(boxes, axis) for axis in range(boxes.low.shape[1])]
-    marginals = tuple(span.marginal(boxes.value * share[:, None]) for span in spans)
-    main = [_covariance(m.value - mean, np.diff(m.edges)) for m in marginals]
+    marginals = tuple(span.marginal(weighted) for span in spans)
+    main = [_variance(m.value - mean, np.diff(m.edges)) for m in marginals]
     joint = [
-        _joint(spans[i], spans[j], boxes.value * share[:, None], mean) - main[i] - main[j]
+        _joint(spans[i], spans[j], weighted, mean) - main[i] - main[j]
         for i, j in combinations(range(len(spans)), 2)
         if pairs
     ]
-    size = boxes.value.shape[1]
-    return Decomposition(
-        mean,
-        total,
-        np.array(main).reshape(-1, size, size),
-        np.array(joint).reshape(-1, size, size),
-        marginals,
-    )
+    total = _variance(boxes.value - mean, share)
+    return Decomposition(mean, total, np.array(main), np.array(joint), marginals)
 
 
 @dataclass(frozen=True)
@@ -138,17 +130,15 @@ class _Span:
         return cls(edges, np.searchsorted(edges, low), np.searchsorted(edges, high), high - low)
 
     def marginal(self, weighted: FloatArray) -> Marginal:
-        """The mean of the other axes; `weighted` is value × volume of each box, (n, m)."""
-        steps = np.zeros((len(self.edges), weighted.shape[1]))
-        amount = weighted / self.width[:, None]
-        for column in range(weighted.shape[1]):
-            steps[:, column] = np.bincount(self.start, amount[:, column], len(self.edges))
-            steps[:, column] -= np.bincount(self.end, amount[:, column], len(self.edges))
-        return Marginal(self.edges, np.cumsum(steps, axis=0)[:-1])
+        """The mean of the other axes; `weighted` is value × volume of each box, (n,)."""
+        amount = weighted / self.width
+        steps = np.bincount(self.start, amount, len(self.edges)).astype(np.float64)
+        steps -= np.bincount(self.end, amount, len(self.edges))
+        return Marginal(self.edges, np.cumsum(steps)[:-1])
 
 
-def _joint(one: _Span, two: _Span, weighted: FloatArray, mean: FloatArray) -> FloatArray:
-    """Covariance (m, m) of the mean over all axes but two."""
+def _joint(one: _Span, two: _Span, weighted: FloatArray, mean: float) -> float:
+    """Variance of the mean over all axes but two."""
     shape = (len(one.edges), len(two.edges))
     corners = (
         (one.start, two.start, 1),
@@ -157,24 +147,20 @@ def _joint(one: _Span, two: _Span, weighted: FloatArray, mean: FloatArray) -> Fl
         (one.end, two.end, 1),
     )
     flat = np.concatenate([rows * shape[1] + columns for rows, columns, _ in corners])
-    amount = weighted / (one.width * two.width)[:, None]
+    amount = weighted / (one.width * two.width)
     signed = np.concatenate([sign * amount for _, _, sign in corners])
-    grid = np.stack(
-        [np.bincount(flat, column, shape[0] * shape[1]).reshape(shape) for column in signed.T], axis=-1
-    )
-    values = grid.cumsum(axis=0).cumsum(axis=1)[:-1, :-1].reshape(-1, weighted.shape[1])
-    share = np.outer(np.diff(one.edges), np.diff(two.edges)).ravel()
-    return _covariance(values - mean, share)
+    grid = np.bincount(flat, signed, shape[0] * shape[1]).reshape(shape)
+    values = grid.cumsum(axis=0).cumsum(axis=1)[:-1, :-1].ravel()
+    return _variance(values - mean, np.outer(np.diff(one.edges), np.diff(two.edges)).ravel())
 
 
-def _covariance(centred: FloatArray, share: FloatArray) -> FloatArray:
-    return (centred * share[:, None]).T @ centred
+def _variance(centred: FloatArray, share: FloatArray) -> float:
+    return float(centred**2 @ share)
 
 
 def grow(x: FloatArray, y: FloatArray, trees: int, seed: int) -> list[Any]:
-    """The trees of a scikit-learn forest on (n, d) places and (n, m) objectives, each with its `tree_`."""
+    """The trees of a scikit-learn forest on (n, d) places and (n,) values, each with its `tree_`."""
     from sklearn.ensemble import RandomForestRegressor
 
-    forest = RandomForestRegressor(trees, random_state=seed)
-    forest.fit(x, y if y.shape[1] > 1 else y[:, 0])
+    forest = RandomForestRegressor(trees, random_state=seed).fit(x, y)
     return [member.tree_ for member in forest.estimators_]

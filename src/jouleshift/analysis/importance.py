@@ -2,9 +2,11 @@
 
 The finished trials of one budget grow forests on configuration → objective, whose variance `fanova` splits:
 main effects and interactions of pairs with their spread over the trees, and marginal curves. Error and
-energy have a forest each; a third one on both, scaled to 0 … 1, answers for every weighting w·error + (1 −
-w)·energy. The weightings of the front's own members are those of DeepCAVE: a member's scaled objectives
-divided by their sum.
+energy have a forest each, and so has each of nine weights w between them, grown on w·error + (1 − w)·energy
+with both scaled to 0 … 1, as in MO-fANOVA (Theodorakopoulos, Stahl and Lindauer 2024). All have the same
+seed; w = 1 is the error's own forest and w = 0 the energy's. One forest on both would be cheaper, but the
+less noisy objective would take its cuts (see `fanova`). The weightings of the front's own members are those
+of DeepCAVE: a member's scaled objectives divided by their sum.
 
 Which budget? At the lowest one the configurations are spread over the whole space; at the full one only
 those are left that a search has promoted, so what ruins a network is hardly seen any more and importance
@@ -34,6 +36,9 @@ FEWEST = 12
 MOST = 2000
 """Trials that a forest is grown on at most, taken evenly from more."""
 
+WEIGHTS = tuple(step / 10 for step in range(11))
+"""Weights on the error for which importance is shown, each with a forest of its own."""
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -57,78 +62,100 @@ class Curve:
 
 @dataclass(frozen=True)
 class Importance:
-    """What a forest knows of d hyperparameters and m objectives."""
+    """What a forest knows of d hyperparameters and one objective."""
 
     domains: tuple[Domain, ...]
     trees: tuple[Decomposition, ...]
-    low: FloatArray
-    """Smallest value of each objective, (m,)."""
-    span: FloatArray
-    """Largest less smallest value of each objective, (m,)."""
+    low: float
+    """Smallest value of the objective, which the forest knows as 0."""
+    span: float
+    """Largest less smallest value, which the forest knows as 1."""
 
-    def main_effects(self, weights: Sequence[float]) -> tuple[Effect, ...]:
-        """The share of each hyperparameter alone in the variance of the weighted objectives."""
-        return self._effects(self._main, [(d.name,) for d in self.domains], weights)
+    def main_effects(self) -> tuple[Effect, ...]:
+        """The share of each hyperparameter alone in the variance."""
+        shares = _shares([tree.main for tree in self.trees], self.trees)
+        return _effects([(d.name,) for d in self.domains], shares)
 
-    def pair_effects(self, weights: Sequence[float]) -> tuple[Effect, ...]:
+    def pair_effects(self) -> tuple[Effect, ...]:
         """The share of each pair beyond its two main effects."""
         names = [(a.name, b.name) for a, b in combinations(self.domains, 2)]
-        return self._effects(self._pairs, names, weights)
+        return _effects(names, _shares([tree.pairs for tree in self.trees], self.trees))
 
-    def over_weights(self, steps: int = 21) -> tuple[FloatArray, FloatArray]:
-        """Weights on the error from 0 to 1, (steps,), and the main effects there, (steps, d)."""
-        grid = np.linspace(0, 1, steps)
-        effects = [[e.mean for e in self.main_effects((w, 1 - w))] for w in grid]
-        return grid, np.array(effects).reshape(steps, len(self.domains))
-
-    def curve(self, name: str, objective: int) -> Curve:
+    def curve(self, name: str) -> Curve:
         """The marginal of a hyperparameter, in the objective's unit. Raises ValueError for no such name."""
         axis = [d.name for d in self.domains].index(name)
         places = self.domains[axis].grid()
-        drawn = np.stack([tree.marginals[axis](places)[:, objective] for tree in self.trees])
-        plain = self.low[objective] + self.span[objective] * drawn
+        drawn = np.stack([tree.marginals[axis](places) for tree in self.trees])
+        plain = self.low + self.span * drawn
         values = tuple(self.domains[axis].decode(places))
         return Curve(name, values, plain.mean(axis=0), plain.std(axis=0))
 
-    @cached_property
-    def _total(self) -> FloatArray:
-        return np.stack([tree.total for tree in self.trees])
 
-    @cached_property
-    def _main(self) -> FloatArray:
-        return np.stack([tree.main for tree in self.trees], axis=1)
+def _shares(parts: Sequence[FloatArray], trees: Sequence[Decomposition]) -> FloatArray:
+    """Each tree's parts (k,) as shares of its variance, (trees, k); constant trees do not count."""
+    kept = [
+        np.maximum(part, 0.0) / tree.total
+        for part, tree in zip(parts, trees, strict=True)
+        if tree.total > 1e-14
+    ]
+    return np.stack(kept) if kept else np.zeros((1, len(parts[0])))
 
-    @cached_property
-    def _pairs(self) -> FloatArray:
-        return np.stack([tree.pairs for tree in self.trees], axis=1)
 
-    def _effects(
-        self, parts: FloatArray, names: Sequence[tuple[str, ...]], weights: Sequence[float]
-    ) -> tuple[Effect, ...]:
-        """Shares wᵀCw of parts (k, trees, m, m) in wᵀTw; trees that are constant under w do not count."""
-        w = np.asarray(weights, dtype=float)
-        total = self._total @ w @ w
-        varies = total > 1e-14
-        if not varies.any():
-            return tuple(Effect(name, 0.0, 0.0) for name in names)
-        shares = np.maximum(parts[:, varies] @ w @ w, 0.0) / total[varies]
-        return tuple(
-            Effect(name, float(share.mean()), float(share.std()))
-            for name, share in zip(names, shares, strict=True)
-        )
+def _effects(names: Sequence[tuple[str, ...]], shares: FloatArray) -> tuple[Effect, ...]:
+    return tuple(
+        Effect(name, float(share.mean()), float(share.std()))
+        for name, share in zip(names, shares.T, strict=True)
+    )
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What forests are grown on: places (n, d) of n trials in d domains, and how."""
+
+    places: FloatArray
+    domains: tuple[Domain, ...]
+    trees: int = 64
+    seed: int = 0
+
+    def importance(self, values: FloatArray, pairs: bool = True) -> Importance:
+        """The importance for an objective with these values, (n,); without pairs in half the time."""
+        scaled, low, span = _scaled(values)
+        levels = np.array([len(d.levels) for d in self.domains])
+        grown = grow(self.places, scaled, self.trees, self.seed)
+        found = tuple(decompose(boxes_of(tree, levels), pairs) for tree in grown)
+        return Importance(self.domains, found, low, span)
+
+
+def _scaled(values: FloatArray) -> tuple[FloatArray, float, float]:
+    """Values as 0 … 1, their smallest, and the largest less the smallest."""
+    low, span = float(values.min()), float(np.ptp(values))
+    return (values - low) / (span or 1.0), low, span
 
 
 @dataclass(frozen=True)
 class RunImportance:
-    """Importance for error, for energy, and for weightings (error first), from results at one budget."""
+    """Importance for error, for energy, and for weightings of them, from results at one budget."""
 
     error: Importance
     energy: Importance
-    joint: Importance
+    sample: Sample
+    objectives: FloatArray
+    """Error and energy of each trial of the sample, (n, 2)."""
     budget: int
     trials: int
     front_weights: tuple[float, ...]
     """The weight on the error at each member of that budget's front."""
+
+    @cached_property
+    def over_weights(self) -> tuple[FloatArray, FloatArray]:
+        """WEIGHTS, from the energy alone to the error alone, and the main effects there, (11, d).
+
+        Nine forests are grown when it is first asked for; the ends are `energy` and `error`.
+        """
+        error, energy = (_scaled(column)[0] for column in self.objectives.T)
+        between = [self.sample.importance(w * error + (1 - w) * energy, pairs=False) for w in WEIGHTS[1:-1]]
+        effects = [[e.mean for e in found.main_effects()] for found in (self.energy, *between, self.error)]
+        return np.array(WEIGHTS), np.array(effects)
 
 
 def importance_of(
@@ -155,21 +182,9 @@ def importance_of(
     rng = np.random.default_rng(seed)
     x = np.column_stack([d.encode([r.trial.config.get(d.name) for r in records], rng) for d in chosen])
     y = points_of(records)
-    error, energy, joint = (
-        importance_of_arrays(x, part, chosen, trees, seed) for part in (y[:, :1], y[:, 1:], y)
-    )
-    return RunImportance(error, energy, joint, budget, len(records), _weights(y[non_dominated(y)], joint))
-
-
-def importance_of_arrays(
-    x: FloatArray, y: FloatArray, domains: Sequence[Domain], trees: int = 64, seed: int = 0
-) -> Importance:
-    """The importance of d domains from encoded places (n, d) and m objectives (n, m)."""
-    low, high = y.min(axis=0), y.max(axis=0)
-    span = high - low
-    levels = np.array([len(d.levels) for d in domains])
-    grown = grow(x, (y - low) / np.where(span > 0, span, 1.0), trees, seed)
-    return Importance(tuple(domains), tuple(decompose(boxes_of(tree, levels)) for tree in grown), low, span)
+    sample = Sample(x, tuple(chosen), trees, seed)
+    error, energy = sample.importance(y[:, 0]), sample.importance(y[:, 1])
+    return RunImportance(error, energy, sample, y, budget, len(records), _front_weights(y))
 
 
 def evenly(records: list[TrialRecord]) -> list[TrialRecord]:
@@ -179,7 +194,8 @@ def evenly(records: list[TrialRecord]) -> list[TrialRecord]:
     return [records[i] for i in np.linspace(0, len(records) - 1, MOST).astype(int)]
 
 
-def _weights(points: FloatArray, made: Importance) -> tuple[float, ...]:
-    scaled = (points - made.low) / np.where(made.span > 0, made.span, 1.0)
+def _front_weights(points: FloatArray) -> tuple[float, ...]:
+    """The weight on the error at each point that none dominates."""
+    scaled = np.column_stack([_scaled(column)[0] for column in points.T])[non_dominated(points)]
     total = scaled.sum(axis=1)
     return tuple(float(s[0] / t) if t > 0 else 0.5 for s, t in zip(scaled, total, strict=True))

@@ -1,12 +1,13 @@
 """What the paper says of its fronts, computed in the same way from its printed tables and from our runs.
 
-A finding is a row: what is asked, the answer of the printed table, ours, and why they may differ. Emissions
-are compared as shares of the default configuration's, since the paper's are of a pass on an A100 and ours of
-one image.
+A finding is a row: what is asked, the answer of the printed table, ours, and why they may differ. A reason
+belongs to a direction: that adders pay for each bit explains fewer bits, never more, so it is given where
+ours has fewer and where the energy is modelled. Emissions are compared as shares of the default
+configuration's, since the paper's are of a pass on an A100 and ours of one image.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,7 @@ class Finding:
     published: str
     ours: str
     why: str
+    """Empty where they agree, where either has no answer, and where no reason is known."""
 
 
 def front_of_runs(view: Digest, intensity: CarbonIntensity) -> Front:
@@ -60,17 +62,27 @@ def dominating(front: Front) -> tuple[Column, ...]:
     return tuple(c for c, wins in zip(front.columns, mask, strict=True) if wins)
 
 
-def findings(published: Front, ours: Front, source: str) -> list[Finding]:
-    """The paper's findings on a front, beside ours; `source` is that of our energies."""
+def findings(published: Front, ours: Front, conditions: Collection[str] = ()) -> list[Finding]:
+    """The paper's findings on a front, beside ours. `conditions` are what is true of ours: the source of its
+    energies, and "smaller" if its search was."""
     return [
-        Finding(question, answer(published), answer(ours), WHY.get(f"{name} {source}", WHY.get(name, "")))
-        for name, question, answer in _QUESTIONS
+        Finding(q.words, q.answer(published), q.answer(ours), _why(q, published, ours, conditions))
+        for q in _QUESTIONS
     ]
+
+
+def _why(question: "_Question", published: Front, ours: Front, conditions: Collection[str]) -> str:
+    theirs, own = question.measure(published), question.measure(ours)
+    if theirs is None or own is None:
+        return ""
+    direction = "more" if own > theirs else "less" if own < theirs else "same"
+    known = (WHY.get((question.name, direction, condition), "") for condition in conditions)
+    return next(filter(None, known), "")
 
 
 def answers(front: Front) -> list[str]:
     """A front's answers to the questions of `findings`, in the same order."""
-    return [answer(front) for _, _, answer in _QUESTIONS]
+    return [question.answer(front) for question in _QUESTIONS]
 
 
 def most_important(found: RunImportance | None) -> tuple[str, str]:
@@ -81,7 +93,7 @@ def most_important(found: RunImportance | None) -> tuple[str, str]:
 
 
 def _two(forest: Importance) -> str:
-    first = sorted(forest.main_effects([1]), key=lambda e: -e.mean)[:2]
+    first = sorted(forest.main_effects(), key=lambda e: -e.mean)[:2]
     return ", ".join(
         f"{e.names[0].replace('activation', 'act').replace('_', ' ')} {percent(e.mean, 0)}" for e in first
     )
@@ -94,21 +106,29 @@ IMPORTANT = (
 """What the paper finds for ResNet20 on CIFAR-10."""
 
 WHY = {
-    "dominate": "a shorter search on fewer images finds fewer of them",
-    "error": "the default is trained as in the paper, but for fewer epochs on fewer images",
-    "type": "the paper finds either on about half of its front's networks",
-    "saving modelled": (
+    ("dominate", "less", "smaller"): (
+        "a smaller search (of fewer trials, epochs or images) finds fewer of them"
+    ),
+    ("error", "less", "smaller"): (
+        "after fewer epochs or on fewer images networks are further from trained, and much of what they "
+        "differ by is chance"
+    ),
+    ("saving", "more", "modelled"): (
         "modelled energy falls with shift depth and bits; the paper's is that of a float simulation, which a "
         "configuration changes only through the work of quantising"
     ),
-    "depth modelled": (
+    ("depth", "more", "modelled"): (
         "in a float simulation each shift layer costs extra quantising, so few of them are best; in hardware "
         "each one saves multiplications, so many are frugal"
     ),
-    "fraction modelled": "bits cost nothing in a float simulation; modelled adders and memory pay for each",
-    "bits modelled": "modelled weight memory grows with the bits; a float simulation's does not",
+    ("fraction", "less", "modelled"): (
+        "bits cost nothing in a float simulation; modelled adders and memory pay for each"
+    ),
+    ("bits", "less", "modelled"): (
+        "modelled weight memory grows with the bits; a float simulation's does not"
+    ),
 }
-"""Why ours may differ, by finding, or by finding and source of our energy."""
+"""Why ours may have more or less than the paper, by finding, direction, and what must be true of ours."""
 
 
 def _pair(column: Column) -> tuple[float, float]:
@@ -116,35 +136,57 @@ def _pair(column: Column) -> tuple[float, float]:
 
 
 def _dominate(front: Front) -> str:
+    if _dominating_share(front) is None:
+        return "–"
     return f"{len(dominating(front))} of {len(front.columns)}"
 
 
+def _dominating_share(front: Front) -> float | None:
+    if front.default is None or not front.columns:
+        return None
+    return len(dominating(front)) / len(front.columns)
+
+
 def _error(front: Front) -> str:
-    winners = dominating(front)
-    if not winners or front.default is None:
-        return "–"
-    return f"{100 * max(front.default.error - c.error for c in winners):.1f} points"
+    gain = _gain(front)
+    return "–" if gain is None else f"{100 * gain:.1f} points"
+
+
+def _gain(front: Front) -> float | None:
+    """The most error that one has less than the default which it dominates."""
+    if front.default is None:
+        return None
+    return max((front.default.error - c.error for c in dominating(front)), default=None)
 
 
 def _saving(front: Front) -> str:
-    winners = dominating(front)
-    if not winners or front.default is None:
+    shares = _savings(front)
+    if not shares:
         return "–"
-    shares = [1 - c.emissions_g / front.default.emissions_g for c in winners]
     least, most = percent(min(shares), 0), percent(max(shares), 0)
     return least if least == most else f"{least} to {most}"
 
 
-def _numbers(name: str) -> Callable[[Front], str]:
-    def answer(front: Front) -> str:
-        values = [float(c.config[name]) for c in front.columns if name in c.config]
-        if not values:
-            return "–"
-        if min(values) == max(values):
-            return f"{values[0]:g}"
-        return f"median {np.median(values):g}, {min(values):g} … {max(values):g}"
+def _savings(front: Front) -> list[float]:
+    if front.default is None:
+        return []
+    return [1 - c.emissions_g / front.default.emissions_g for c in dominating(front)]
 
-    return answer
+
+def _median(values: Sequence[float]) -> float | None:
+    return float(np.median(values)) if values else None
+
+
+def _values(front: Front, name: str) -> list[float]:
+    return [float(c.config[name]) for c in front.columns if name in c.config]
+
+
+def _numbers(values: Sequence[float]) -> str:
+    if not values:
+        return "–"
+    if min(values) == max(values):
+        return f"{values[0]:g}"
+    return f"median {np.median(values):g}, {min(values):g} … {max(values):g}"
 
 
 def _types(front: Front) -> str:
@@ -152,12 +194,33 @@ def _types(front: Front) -> str:
     return ", ".join(f"{counts[kind]} {kind}" for kind in ("PS", "Q") if counts[kind]) or "–"
 
 
-_QUESTIONS: Sequence[tuple[str, str, Callable[[Front], str]]] = (
-    ("dominate", "networks on the front that dominate the default", _dominate),
-    ("error", "most error gained by one that dominates it", _error),
-    ("saving", "emissions saved by those", _saving),
-    ("depth", "shift depth on the front", _numbers("shift_depth")),
-    ("fraction", "activation fraction bits on the front", _numbers("activation_fraction_bits")),
-    ("bits", "weight bits on the front", _numbers("weight_bits")),
-    ("type", "shift types on the front", _types),
+@dataclass(frozen=True)
+class _Question:
+    """What is asked of a front: its answer in words and, where more and less make sense, as a number."""
+
+    name: str
+    words: str
+    answer: Callable[[Front], str]
+    measure: Callable[[Front], float | None]
+
+
+def _of_numbers(name: str, words: str, hyperparameter: str) -> _Question:
+    return _Question(
+        name,
+        f"{words} on the front",
+        lambda front: _numbers(_values(front, hyperparameter)),
+        lambda front: _median(_values(front, hyperparameter)),
+    )
+
+
+_QUESTIONS: Sequence[_Question] = (
+    _Question("dominate", "networks on the front that dominate the default", _dominate, _dominating_share),
+    _Question("error", "most error gained by one that dominates it", _error, _gain),
+    _Question(
+        "saving", "emissions saved by those", _saving, lambda front: max(_savings(front), default=None)
+    ),
+    _of_numbers("depth", "shift depth", "shift_depth"),
+    _of_numbers("fraction", "activation fraction bits", "activation_fraction_bits"),
+    _of_numbers("bits", "weight bits", "weight_bits"),
+    _Question("type", "shift types on the front", _types, lambda front: None),
 )

@@ -70,12 +70,12 @@ def importance_picture(effects: Sequence[Effect], title: str, stamp: str) -> byt
 
 def weights_picture(found: RunImportance, title: str, stamp: str) -> bytes:
     """Importance of each hyperparameter as the weight moves from emissions to loss."""
-    grid, shares = found.joint.over_weights()
+    grid, shares = found.over_weights
     x, y = "weight on the loss (the rest on emissions)", "share of variance (%)"
     figure, axes = picture(title, x, y, stamp, size=(8, 4.6))
     order = np.argsort(-shares.max(axis=0))
     for place, axis in enumerate(order):
-        name = found.joint.domains[axis].name.replace("_", " ")
+        name = found.error.domains[axis].name.replace("_", " ")
         color, line = COLORS[place % len(COLORS)], "-" if place < len(COLORS) else ":"
         axes.plot(grid, 100 * shares[:, axis], color=color, linestyle=line, label=name)
     axes.set_ylim(bottom=0)

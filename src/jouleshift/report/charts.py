@@ -27,7 +27,7 @@ ERROR, ENERGY = "var:front", "var:default"
 def importance_chart(found: RunImportance) -> Figure:
     """Main effects on error and on energy, one above the other, with their spread over the trees."""
     rows = sorted(
-        zip(found.error.main_effects([1]), found.energy.main_effects([1]), strict=True),
+        zip(found.error.main_effects(), found.energy.main_effects(), strict=True),
         key=lambda pair: max(e.mean for e in pair),
     )
     names = [plain(error.names[0]) for error, _ in rows]
@@ -58,13 +58,13 @@ def importance_chart(found: RunImportance) -> Figure:
 
 def weights_chart(found: RunImportance, most: int = 6) -> Figure:
     """Importance as the weight moves from energy to error, with the weights of the front's members below."""
-    grid, shares = found.joint.over_weights()
+    grid, shares = found.over_weights
     top = np.argsort(-shares.max(axis=0))[:most]
     traces: list[dict[str, Any]] = [
         {
             "type": "scatter",
             "mode": "lines",
-            "name": plain(found.joint.domains[axis].name),
+            "name": plain(found.error.domains[axis].name),
             "x": grid.round(3).tolist(),
             "y": (100 * shares[:, axis]).round(2).tolist(),
             "line": {"color": color, "width": 2},
@@ -104,7 +104,7 @@ def marginals_chart(found: RunImportance, unit: Unit, most: int = 4) -> Figure:
             number = row * most + column + 1
             suffix = "" if number == 1 else str(number)
             domain = next(d for d in forest.domains if d.name == name)
-            traces += _band(forest.curve(name, 0), scale, color, suffix)
+            traces += _band(forest.curve(name), scale, color, suffix)
             layout[f"xaxis{suffix}"] = {
                 "title": {"text": plain(name).replace("_", " "), "font": {"size": 11}},
                 "type": "category" if _is_named(domain.levels) else "log" if domain.log else "linear",
@@ -115,7 +115,7 @@ def marginals_chart(found: RunImportance, unit: Unit, most: int = 4) -> Figure:
 
 
 def _most_important(forest: Importance, most: int) -> list[str]:
-    effects = sorted(forest.main_effects([1]), key=lambda e: -e.mean)
+    effects = sorted(forest.main_effects(), key=lambda e: -e.mean)
     return [e.names[0] for e in effects[:most]]
 
 

@@ -108,8 +108,8 @@ def _importance(view: Digest, found: RunImportance | None, figures: Figures) -> 
         return None
     bands = "Means over all other hyperparameters; bands are one standard deviation over the trees."
     mixed = (
-        "Importance for w × error + (1 − w) × energy, both scaled to 0 … 1; ticks at the bottom are the "
-        "weights of this budget's front."
+        "Importance for w × error + (1 − w) × energy, both scaled to 0 … 1, a forest for each of 11 weights "
+        "w. Ticks at the bottom are the weights of this budget's front."
     )
     words, whiskers = _most_important_words(found), "Whiskers are one standard deviation over the trees."
     marginals = charts.marginals_chart(found, energy_unit(view))
@@ -153,8 +153,8 @@ def _importance_lead(view: Digest, found: RunImportance) -> str:
 
 
 def _most_important_words(found: RunImportance) -> str:
-    error = max(found.error.main_effects([1]), key=lambda e: e.mean)
-    energy = max(found.energy.main_effects([1]), key=lambda e: e.mean)
+    error = max(found.error.main_effects(), key=lambda e: e.mean)
+    energy = max(found.energy.main_effects(), key=lambda e: e.mean)
     return (
         f"Most important for the error: {error.names[0]} ({percent(error.mean, 0)}); for the energy: "
         f"{energy.names[0]} ({percent(energy.mean, 0)})."
@@ -163,13 +163,12 @@ def _most_important_words(found: RunImportance) -> str:
 
 def _importance_table(found: RunImportance, most: int = 5) -> Markup:
     rows = [
-        ("alone", a, b)
-        for a, b in zip(found.error.main_effects([1]), found.energy.main_effects([1]), strict=True)
+        ("alone", a, b) for a, b in zip(found.error.main_effects(), found.energy.main_effects(), strict=True)
     ]
     rows.sort(key=lambda row: -max(row[1].mean, row[2].mean))
     pairs = [
         ("together", a, b)
-        for a, b in zip(found.error.pair_effects([1]), found.energy.pair_effects([1]), strict=True)
+        for a, b in zip(found.error.pair_effects(), found.energy.pair_effects(), strict=True)
     ]
     pairs.sort(key=lambda row: -max(row[1].mean, row[2].mean))
     lines = [
