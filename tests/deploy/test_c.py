@@ -155,6 +155,9 @@ def test_no_instruction_multiplies(tiny, compiler, tmp_path):
     dump = shutil.which("arm-none-eabi-objdump" if command.startswith("arm") else "objdump")
     if not (shutil.which(command) and dump):
         pytest.skip(f"{command} or its objdump is not here")
+    probe = [command, *flags, "-fsyntax-only", "-x", "c", "-"]
+    if subprocess.run(probe, input=b"#include <math.h>\n", capture_output=True).returncode:
+        pytest.skip(f"{command} is here without a C library")
     written = write_c(tiny[0], tmp_path, "tiny")
 
     def multiplications(*more):
