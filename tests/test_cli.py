@@ -129,6 +129,31 @@ class TestBadInput:
         assert "did you mean 'weight_bits'?" in message
 
     @pytest.mark.parametrize(
+        ("value", "words"),
+        [
+            ("lst=8", "layers: 'lst' matches no convertible layer (nearest: 'last'"),
+            ("feature.*=8", "layers: 'feature.*' matches no convertible layer (nearest: 'features.0'"),
+            ("first=9", "layers.first: weight_bits 9: input should be less than or equal to 8"),
+            (
+                "first={weigth_bits: 3}",
+                "layers.first: unknown setting 'weigth_bits' (did you mean 'weight_bits'?)",
+            ),
+            ("first", "layers 'first': expected NAME=FORMAT"),
+        ],
+    )
+    def test_layers_that_are_not_there_and_formats_that_cannot_be(self, tmp_path, value, words):
+        assert words in self.refused(tmp_path, "search", "digits", *FIVE, "--layers", value, "--out", "run")
+
+    def test_the_papers_studies_take_layers_and_refuse_what_cannot_be(self, tmp_path):
+        message = self.refused(tmp_path, "paper", "table-2", "--scale", "0.01", "--layers", "first=9")
+        assert "layers.first: weight_bits 9" in message
+
+    def test_layers_in_a_file_are_refused_with_its_name(self, tmp_path):
+        (tmp_path / "c.yaml").write_text("layers: {last: flaot}\n")
+        message = self.refused(tmp_path, "search", "digits", "--config", "c.yaml")
+        assert "c.yaml: layers.last 'flaot': expected" in message
+
+    @pytest.mark.parametrize(
         ("flag", "value"), [("--trials", "0"), ("--trials", "many"), ("--energy", "guessed"), ("--eta", "1")]
     )
     def test_value_out_of_range(self, tmp_path, flag, value):
@@ -489,6 +514,28 @@ def test_doctor_reports_and_ends_well(tmp_path):
     assert done.returncode == 0, done.stderr
     for word in ("CPU", "CUDA", "torch", "smac"):
         assert word in done.stdout
+
+
+def test_layers_by_flags_replace_those_of_the_file_and_are_in_the_run(tmp_path):
+    (tmp_path / "c.yaml").write_text("layers: {first: 4}\nenergy: modelled\n")
+    flags = (
+        "--layers",
+        "first=8",
+        "--layers",
+        "last=float",
+        "--layers",
+        "features.*={weight_bits: 3, kind: Q}",
+    )
+    command = ("search", "digits", *QUICK, "--trials", "2", "--config", "c.yaml", "--out", "run", *flags)
+    done = jouleshift(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    read = store.read_run(tmp_path / "run")
+    formats = {"first": 8, "last": "float", "features.*": {"weight_bits": 3, "kind": "Q"}}
+    assert list(read.config["layers"].items()) == list(formats.items())
+    assert jouleshift(*command, cwd=tmp_path).returncode == 0
+    other = jouleshift(*command[:-2], "--layers", "features.*=3", cwd=tmp_path)
+    assert (other.returncode, other.stderr.count("\n")) == (2, 1)
+    assert "begun with other settings (layers: " in other.stderr
 
 
 def test_a_space_narrowed_by_a_flag_is_all_that_is_searched_and_ends_when_it_is_exhausted(tmp_path):

@@ -24,6 +24,7 @@ from jouleshift import cli, store
 from jouleshift.config import StudyConfig
 from jouleshift.data.batches import evaluation_batches
 from jouleshift.data.sources import load as load_data
+from jouleshift.deploy import nodes as p
 from jouleshift.deploy.artefact import check_path
 from jouleshift.deploy.deployed import Deployed
 from jouleshift.deploy.measured import Conditions, Latency, run_alone
@@ -37,6 +38,7 @@ from jouleshift.measuring import Measured, measure_model
 from jouleshift.records import CarbonIntensity, EnergyReading, Evaluation
 from jouleshift.shown import measured_table
 from jouleshift.train.loop import validate
+from jouleshift.verify import verify
 from tests.deploy.networks import Everything, images, shifted
 
 EIGHT_BITS = {"activation_integer_bits": 3, "activation_fraction_bits": 5, "weight_bits": 4}
@@ -241,6 +243,8 @@ def test_measuring_nothing_or_less_is_refused(arguments):
         (("tiny", "--classes", "0"), "classes 0"),
         (("tiny", "--channels", "-1"), "channels -1"),
         (("json:loads",), "cannot be built"),
+        (("tiny", "--layers", "features.1=8"), "layers: 'features.1' matches no convertible layer"),
+        (("tiny", "--layers", "first=9"), "layers.first: weight_bits 9"),
     ],
 )
 def test_networks_that_cannot_be_are_refused(words, message, capsys, monkeypatch):
@@ -347,8 +351,92 @@ def test_a_network_without_shift_layers_is_judged_as_the_floats_that_it_is(run, 
 def test_a_trial_without_shift_layers_has_nothing_to_export(tmp_path):
     quick = {"trials": 1, "max_budget": 1, "limit_train": 100, "energy": "modelled"}
     js.search("digits", model="tiny", out=tmp_path, space={"shift_depth": 0}, **quick)
-    with pytest.raises(BadInput, match="trial 1 has shift depth 0, no integers to export"):
+    with pytest.raises(BadInput, match="trial 1 has shift depth 0 and no shift layer, no integers to export"):
         export_run(tmp_path)
+
+
+MIXED = {"first": 8, "last": "float", "features.3": {"weight_bits": 3, "kind": "Q", "act_fraction_bits": 4}}
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory) -> Path:
+    """A run that converts no layer but those that have formats of their own."""
+    out = tmp_path_factory.mktemp("mixed") / "run"
+    space = {**EIGHT_BITS, "shift_depth": 0}
+    quick = {"model": "tiny", "trials": 1, "max_budget": 1, "limit_train": 200, "energy": "modelled"}
+    js.search("digits", **quick, space=space, layers=MIXED, out=out)
+    return out
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.pt2", "model.safetensors"])
+def test_a_network_of_mixed_precision_ships_as_it_was_searched(mixed, tmp_path, name):
+    """In its own layers' formats, although the shift depth is 0."""
+    exported = export_run(mixed, out=tmp_path / name)
+    kept = load_file(check_path(tmp_path / name))
+    got, oracle = load(tmp_path / name)(kept["images"]), kept["logits"]
+    np.testing.assert_allclose(got, oracle, rtol=1e-5, atol=1e-5)  # the last layer is float
+    assert exported.weight_bytes == exported.record.result.weight_bytes
+    card = exported.card.read_text(encoding="utf-8")
+    assert "| layer features.0 | PS, 8 bits, reads signed 3+5 |" in card
+    assert "| layer features.3 | Q, 3 bits, reads unsigned 3+4 |" in card
+    assert "| layer linear | float32 |" in card
+    assert "features.7" not in card
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.pt2", "model.safetensors"])
+def test_integers_of_mixed_precision_match_bit_for_bit(name, tmp_path):
+    formats = {"first": 8, "last": {"weight_bits": 8, "kind": "Q"}, "right.*": 2, "down.0": {"kind": "Q"}}
+    model = shifted(Everything(), layers=formats)
+    program = js.lower(model, images(16))
+    stored = {node.layer: node.weights.weight_bits for node in program.all(p.ShiftLayer)}
+    assert stored.items() >= {"stem.0": 8, "left.0": 4, "right.1": 2, "down.0": 4, "head": 8}.items()
+    js.export(model, tmp_path / name, images(16))
+    kept = load_file(check_path(tmp_path / name))
+    np.testing.assert_array_equal(kept["logits"], program.run(kept["images"]))
+    np.testing.assert_array_equal(load(tmp_path / name)(kept["images"]), kept["logits"])
+
+
+def test_verification_trains_layers_in_their_own_formats(mixed):
+    verify(mixed, seeds=1)
+    (again,) = store.read_run(mixed).verified
+    (first,) = store.read_run(mixed).trials
+    assert again.result.weight_bytes == first.result.weight_bytes
+    assert again.result.energy.energy_j == first.result.energy.energy_j
+
+
+def test_a_run_is_not_continued_with_other_layers(mixed):
+    with pytest.raises(BadInput, match=r"begun with other settings \(layers: "):
+        js.search("digits", model="tiny", max_budget=1, limit_train=200, energy="modelled", out=mixed,
+                  space={**EIGHT_BITS, "shift_depth": 0}, layers={**MIXED, "last": 8})  # fmt: skip
+
+
+def test_a_trial_whose_every_layer_is_kept_float_has_nothing_to_export(tmp_path):
+    quick = {"trials": 1, "max_budget": 1, "limit_train": 100, "energy": "modelled"}
+    js.search("digits", model="tiny", out=tmp_path, layers={"*": "float"}, **quick)
+    with pytest.raises(BadInput, match="trial 1 has shift depth 4 and no shift layer, no integers to export"):
+        export_run(tmp_path)
+
+
+def test_convert_lists_layers_in_formats_of_their_own(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    flags = (
+        "--layers",
+        "first=8",
+        "--layers",
+        "features.[37]={kind: Q, weight_bits: 3}",
+        "--layers",
+        "last=float",
+    )
+    cli.app(
+        ["convert", "tiny", "--weight-bits", "4", *flags], exit_on_error=False, result_action="return_value"
+    )
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()]
+    assert [row for row in rows if row] == [
+        ["features.0", "Conv2d", "PS, 8 bits, reads signed 16+16", "layers: first"],
+        ["features.3", "Conv2d", "Q, 3 bits, reads unsigned 16+16", "layers: features.[37]"],
+        ["features.7", "Conv2d", "Q, 3 bits, reads unsigned 16+16", "layers: features.[37]"],
+        ["linear", "Linear", "float32", "layers: last"],
+    ]
 
 
 def command(*arguments: object) -> None:

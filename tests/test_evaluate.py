@@ -5,12 +5,15 @@ from dataclasses import replace
 
 import pytest
 
+from jouleshift import conversion
 from jouleshift.config import StudyConfig
 from jouleshift.data.batches import evaluation_batches
+from jouleshift.devices import resolve_device
 from jouleshift.errors import BadInput
-from jouleshift.evaluate import Evaluator, resolve_device
+from jouleshift.evaluate import Evaluator
 from jouleshift.foreknowledge import known_objectives, refuse_unknowable
 from jouleshift.hpo.scheduler import plain
+from jouleshift.nn.layers import ShiftLayer
 from jouleshift.records import Evaluation, Failure, Trial
 from jouleshift.space import build_space
 
@@ -91,10 +94,34 @@ def test_modelled_energy_is_known_before_training_and_stamped(evaluator):
     assert "45" in default.energy.origin
 
 
-def test_what_a_worker_says_in_advance_is_what_it_finds(tmp_path):
+def test_fewer_bits_at_low_budgets_are_fewer_in_layers_with_bits_of_their_own_too(tmp_path):
+    settings = {"fidelity": "epochs+weight_bits", "layers": {"first": 8, "last": {"kind": "Q"}}}
+    evaluator = Evaluator(STUDY.model_copy(update=settings), tmp_path)
+
+    def bits(model):
+        return [m.shift_config.weight_bits for m in model.modules() if isinstance(m, ShiftLayer)]
+
+    low = trial(evaluator, 31, 1, weight_bits=4)
+    assert bits(evaluator.trained(low)[0]) == [2, 2, 2, 2]
+    assert bits(evaluator.converted(low.config, 0)) == [8, 4, 4, 4]
+    assert evaluator(low).weight_bytes == conversion.weight_bytes(evaluator.converted(low.config, 0))
+
+
+def test_layers_that_the_network_lacks_are_noticed_before_a_teacher_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(Evaluator, "_float_network", lambda _: pytest.fail("trained"))
+    study = STUDY.model_copy(update={"distil": True, "layers": {"features.9": 8}})
+    with pytest.raises(BadInput, match=r"layers: 'features\.9' matches no .*\(nearest: 'features\.[037]'"):
+        Evaluator(study, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "layers", [{}, {"first": {"weight_bits": 8, "act_integer_bits": 3}, "last": "float", "features.3": 6}]
+)
+def test_what_a_worker_says_in_advance_is_what_it_finds(layers, tmp_path):
     """Energy, latency and size, to the last bit."""
     names = ("error", "energy_j", "latency_s", "size_bytes")
-    study = STUDY.model_copy(update={"energy": "modelled", "profile": "cortex-m4", "objectives": names})
+    settings = {"energy": "modelled", "profile": "cortex-m4", "objectives": names, "layers": layers}
+    study = STUDY.model_copy(update=settings)
     evaluator = Evaluator(study, tmp_path)
     known = known_objectives(study, json.loads(json.dumps(evaluator.foreknown)))
     assert set(known) == {"energy_j", "latency_s", "size_bytes"}

@@ -69,8 +69,8 @@ def search(
     """
     if data is not None:
         settings["data"] = os.fspath(data)
-    layers = ({} if config is None else StudyConfig.from_file(Path(config)).given(), settings)
-    study = resolve(StudyConfig.layered(*layers))
+    stated = {} if config is None else StudyConfig.from_file(Path(config)).given()
+    study = resolve(StudyConfig.layered(stated, settings))
     assert study.out is not None
     if fresh:
         store.set_aside(study.out)

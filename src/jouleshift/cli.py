@@ -16,7 +16,7 @@ from cyclopts import App, CycloptsError, UnusedCliTokensError
 from jouleshift import __version__
 from jouleshift.commands import deployment, results
 from jouleshift.commands.front import show_run
-from jouleshift.commands.settings import Settings
+from jouleshift.commands.settings import OfLayers, Settings
 from jouleshift.errors import BadInput, Bug
 
 app = App(
@@ -43,6 +43,7 @@ def search(
     config: Path | None = None,
     fresh: bool = False,
     track: list[str] | None = None,
+    layers: OfLayers = (),
     settings: Settings = None,
 ) -> None:
     """Search the front of shift networks for DATA; the same command again continues.
@@ -60,6 +61,7 @@ def search(
         repeat the flag for both
     """
     given = {} if settings is None else settings.given()
+    given |= {"layers": layers} if layers else {}
     _search(data, config=config, fresh=fresh, track=track or (), **given)
 
 

@@ -10,64 +10,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
-from jouleshift.errors import BadInput, nearest
+from jouleshift.errors import BadInput
 from jouleshift.fidelity import Fidelity
+from jouleshift.layer_formats import formats_of, same_formats
+from jouleshift.number_format import Config, NumericMode, Rounding, ShiftConfig, ShiftType
 from jouleshift.objectives import USUAL, check_objectives, parse_constraint
 
-ShiftType = Literal["Q", "PS"]
-Rounding = Literal["deterministic", "stochastic"]
-NumericMode = Literal["default", "reference"]
+__all__ = ["NumericMode", "Rounding", "ShiftConfig", "ShiftType", "StudyConfig", "TrainConfig"]
+
 Schedule = Literal["constant", "cosine", "one-cycle"]
 RecipeName = Literal["plain", "paper", "modern"]
 Precision = Literal["float32", "bf16", "auto"]
 OptimizerName = Literal["SGD", "Adam", "Adagrad", "Adadelta", "RMSProp", "RAdam", "Ranger"]
 
 
-class _Config(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
-
-    def __init__(self, /, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise BadInput(_one_line(error, type(self))) from None
-
-
-def _one_line(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first problem of a pydantic error in one line that names the field and the nearest valid name."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"unknown setting {where!r}{nearest(where, model.model_fields)}"
-    message = first["msg"].removeprefix("Value error, ")
-    if not where:
-        return message
-    value = first.get("input")
-    shown = "" if first["type"] == "missing" else f" {value!r}"
-    return f"{where}{shown}: {message[0].lower()}{message[1:]}"
-
-
-class ShiftConfig(_Config):
-    """The number format of shift layers, and how many get it (the lower half of the paper's Table 1)."""
-
-    kind: Annotated[ShiftType, Field(description="Q quantises trained weights, PS trains shift and sign")] = (
-        "PS"
-    )
-    weight_bits: Annotated[int, Field(ge=2, le=8, description="bits of a weight: sign and exponent")] = 5
-    act_integer_bits: Annotated[
-        int, Field(ge=1, le=32, description="integer bits of activations, sign included")
-    ] = 16
-    act_fraction_bits: Annotated[int, Field(ge=1, le=32, description="fraction bits of activations")] = 16
-    rounding: Annotated[Rounding, Field(description="rounding of exponents in training")] = "deterministic"
-    depth: Annotated[
-        int | None, Field(ge=0, description="layers converted, from the output; None is all")
-    ] = None
-    mode: Annotated[NumericMode, Field(description="'reference' has DeepShift's semantics")] = "default"
-
-
-class TrainConfig(_Config):
+class TrainConfig(Config):
     """How one network is trained (the upper half of Table 1, and what the paper leaves open)."""
 
     batch_size: Annotated[int, Field(ge=1)] = 128
@@ -90,7 +49,7 @@ RESUMABLE = frozenset(
 """Settings that may differ when a run is continued: they change no finished trial."""
 
 
-class StudyConfig(_Config):
+class StudyConfig(Config):
     """A whole search: data, network, budgets, objectives, scheduler."""
 
     data: Annotated[str, Field(description="digits, a folder of images or Parquet files")] = "digits"
@@ -209,6 +168,18 @@ class StudyConfig(_Config):
         Mapping[str, Any],
         Field(description="hyperparameters narrowed or fixed, e.g. {weight_bits: [2, 4], optimizer: SGD}"),
     ] = Field(default_factory=dict)
+    layers: Annotated[
+        Mapping[str, Any],
+        Field(
+            description="formats of single layers, e.g. {first: 8, last: float, layer3.*: {weight_bits: 3, "
+            "kind: Q}}: weight bits, float, or fields of ShiftConfig"
+        ),
+    ] = Field(default_factory=dict)
+
+    @field_validator("layers", mode="before")
+    @classmethod
+    def _layer_formats(cls, value: Any) -> Any:
+        return formats_of(value)
 
     @field_validator("space", mode="before")
     @classmethod
@@ -277,5 +248,10 @@ class StudyConfig(_Config):
         return [
             f"{name}: {theirs[name]!r} → {ours[name]!r}"
             for name in ours
-            if name not in RESUMABLE and ours[name] != theirs[name]
+            if name not in RESUMABLE and not same_setting(name, ours[name], theirs[name])
         ]
+
+
+def same_setting(name: str, one: Any, other: Any) -> bool:
+    """Whether two values of a setting mean the same."""
+    return same_formats(one, other) if name == "layers" else bool(one == other)

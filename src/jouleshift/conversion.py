@@ -5,11 +5,10 @@ Conversion works on any network made of `nn.Conv1d`, `nn.Conv2d`, `nn.ConvTransp
     convert(model, ShiftConfig(weight_bits=4))                    # all of them
     convert(model, ShiftConfig(weight_bits=4, depth=3))           # the last three
     convert(model, config, count_from="input")                    # depth counts from the first layer
-    convert(model, config, overrides={"first": None,              # stays float
-                                      "last": config8,            # another format
-                                      "layer3.*": config3})       # by name, * and ? as in file names
-    plan(model, config)                                           # what would be done with each layer, and
-    why
+    convert(model, config, layers={"first": "float",              # stays float
+                                   "last": 8,                     # more weight bits
+                                   "layer3.*": {"kind": "Q"}})    # by name, * and ? (see `layer_formats`)
+    plan(model, config)                                           # what would be done with each layer, why
 
 Layers are counted in the order of registration, as in DeepShift. In default mode every convertible layer
 counts, so ResNet20's 20 are its 19 convolutions and its linear layer. In reference mode only convolutions
@@ -22,23 +21,21 @@ layer or recomputed by a hook (weight norm), and every other kind of layer.
 
 import copy
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from jouleshift.config import NumericMode, ShiftConfig
-from jouleshift.errors import BadInput, nearest
+from jouleshift.errors import BadInput
+from jouleshift.layer_formats import LayerFormats, applied, by_layer, deciding, formats_of
 from jouleshift.nn.layers import ShiftConv1d, ShiftConv2d, ShiftConvTranspose2d, ShiftLayer, ShiftLinear
 from jouleshift.nn.nonnegative import nonnegative_inputs
 from jouleshift.quant.packing import packed_size
 from jouleshift.words import count
 
 CountFrom = Literal["output", "input"]
-Overrides = Mapping[str, ShiftConfig | None]
-"""Formats of single layers by name pattern, or "first" and "last"; None leaves a layer float."""
 
 _SHIFT_LAYERS: dict[type[nn.Module], type[ShiftLayer]] = {
     nn.Conv1d: ShiftConv1d,
@@ -64,24 +61,34 @@ class LayerPlan:
     def converted(self) -> bool:
         return self.config is not None
 
+    @property
+    def format(self) -> str:
+        """In words: "Q, 4 bits, reads unsigned 3+5", activations in integer and fraction bits."""
+        if self.config is None:
+            return "float32"
+        sign = "unsigned" if self.unsigned_input else "signed"
+        bits = f"{self.config.act_integer_bits}+{self.config.act_fraction_bits}"
+        return f"{self.config.kind}, {self.config.weight_bits} bits, reads {sign} {bits}"
+
 
 def plan(
     model: nn.Module,
     config: ShiftConfig,
     *,
-    overrides: Overrides | None = None,
+    layers: LayerFormats | None = None,
     count_from: CountFrom = "output",
 ) -> tuple[LayerPlan, ...]:
     """What `convert` would do with each layer that has a weight matrix, in the order of registration.
 
-    An override beats depth, in either direction. Of several patterns that match, the first one counts.
+    `layers` are formats of single layers: "first", "last" or a pattern of names with * and ?, each with a
+    number of weight bits, "float", or fields of `ShiftConfig`. They beat depth, in either direction. Of
+    several patterns that match a layer, the first one counts.
 
-    Raises `BadInput` where `config.depth` is above the number of layers that can be converted, or an override
-    matches none of them.
+    Raises `BadInput` where `config.depth` is above the number of layers that can be converted, or an entry of
+    `layers` matches none of them or is no format.
     """
     candidates = _candidates(model, config)
-    convertible = [layer.name for layer, _ in candidates if layer.converted]
-    plans = _overridden(_by_depth(candidates, config, count_from), convertible, overrides or {})
+    plans = _with_own_formats(_by_depth(candidates, config, count_from), _names(candidates), config, layers)
     ours = {layer.name for layer in plans if layer.config and layer.config.mode == "default"}
     unsigned = ours & nonnegative_inputs(model) if ours else ours
     return tuple(replace(layer, unsigned_input=layer.name in unsigned) for layer in plans)
@@ -150,25 +157,29 @@ def _reached(depth: int | None, position: int | None, count_from: CountFrom) -> 
     return (True, where) if depth is None or position <= depth else (False, f"{where}, depth is {depth}")
 
 
-def _overridden(
-    plans: tuple[LayerPlan, ...], convertible: list[str], overrides: Overrides
+def _with_own_formats(
+    plans: tuple[LayerPlan, ...], convertible: list[str], config: ShiftConfig, layers: LayerFormats | None
 ) -> tuple[LayerPlan, ...]:
-    chosen: dict[str, str] = {}
-    for pattern in overrides:
-        ends = {"first": convertible[:1], "last": convertible[-1:]}
-        matches = ends.get(pattern, [name for name in convertible if fnmatchcase(name, pattern)])
-        if not matches:
-            raise BadInput(
-                f"override {pattern!r} matches no convertible layer{nearest(pattern, convertible)}"
-            )
-        for name in matches:
-            chosen.setdefault(name, pattern)
+    formats = formats_of(layers or {})
+    keys = deciding(formats, convertible)
     return tuple(
-        replace(layer, config=overrides[chosen[layer.name]], reason=f"override {chosen[layer.name]!r}")
-        if layer.name in chosen
+        replace(
+            layer, config=applied(formats[keys[layer.name]], config), reason=f"layers: {keys[layer.name]}"
+        )
+        if layer.name in keys
         else layer
         for layer in plans
     )
+
+
+def _names(candidates: list[tuple[LayerPlan, nn.Module]]) -> list[str]:
+    return [layer.name for layer, _ in candidates if layer.converted]
+
+
+def own_formats(model: nn.Module, layers: LayerFormats, mode: NumericMode = "default") -> dict[str, Any]:
+    """The format of each layer that `layers` gives one of its own, by its name. Raises `BadInput` as `plan`
+    does."""
+    return by_layer(formats_of(layers), _names(_candidates(model, ShiftConfig(mode=mode))))
 
 
 def convertible_layers(model: nn.Module, mode: NumericMode = "default") -> int:
@@ -192,15 +203,18 @@ def convert(
     model: nn.Module,
     config: ShiftConfig,
     *,
-    overrides: Overrides | None = None,
+    layers: LayerFormats | None = None,
     count_from: CountFrom = "output",
 ) -> nn.Module:
     """A copy of the network with shift layers in place of those that `plan` names; the original is untouched.
 
+    `layers` are formats of single layers, by "first", "last" or a pattern of names with * and ?: a number of
+    weight bits, "float", or fields of `ShiftConfig`; what they leave out is as `config` says.
+
     Raises `BadInput` as `plan` does. Reference PS starts at random weights, drawn from torch's global
     generator.
     """
-    plans = plan(model, config, overrides=overrides, count_from=count_from)
+    plans = plan(model, config, layers=layers, count_from=count_from)
     model = copy.deepcopy(model)
     replaced: dict[nn.Module, nn.Module] = {}
     for planned in plans:

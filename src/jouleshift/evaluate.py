@@ -21,12 +21,14 @@ from jouleshift import conversion, models, recipes
 from jouleshift.config import NumericMode, ShiftConfig, StudyConfig, TrainConfig
 from jouleshift.data.batches import evaluation_batches, prepare, reduced
 from jouleshift.data.sources import load
+from jouleshift.devices import resolve_device
 from jouleshift.energy.foreknown import describe
 from jouleshift.energy.hardware import load_profile, model_energy
 from jouleshift.energy.quiet import trial_running
 from jouleshift.energy.workload import trace
 from jouleshift.errors import BadInput, Unwritable
 from jouleshift.fidelity import Fidelity, Setting
+from jouleshift.layer_formats import with_bits
 from jouleshift.records import EnergyReading, Epoch, Evaluation, Failure, Trial, Value
 from jouleshift.train.loop import TrainResult, train, validate
 from jouleshift.words import count
@@ -90,8 +92,10 @@ class Evaluator:
         self.data = prepare(splits, self.device)
         self.profile = load_profile(study.profile)
         self.image_shape = tuple(splits.train.images.shape[1:])
+        network = self.build(study.seed)
+        self.max_depth = conversion.convertible_layers(network, study.mode)
+        self.own_formats = conversion.own_formats(network, study.layers, study.mode)
         self.teacher = self._float_network() if study.distil else None
-        self.max_depth = conversion.convertible_layers(self.build(study.seed), study.mode)
 
     @property
     def foreknown(self) -> dict[str, Any]:
@@ -101,7 +105,10 @@ class Evaluator:
         depths = conversion.depths(model, self.study.mode)
         counts = {name: model.get_parameter(f"{name}.weight").numel() for name in depths}
         rest = conversion.weight_bytes(model) - 4 * sum(counts.values())
-        return {"workload": describe(workload), "depths": depths, "weights": {**counts, "": rest}}
+        weights = {**counts, "": rest}
+        return {
+            "workload": describe(workload), "depths": depths, "weights": weights, "layers": self.own_formats
+        }  # fmt: skip
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -137,7 +144,7 @@ class Evaluator:
         model, result = trained
         started = time.monotonic()
         setting = self.fidelity.setting(trial.budget)
-        shipped = model if setting.precision == 1 else self._converted(trial)
+        shipped = model if setting.precision == 1 else self.converted(trial.config, trial.seed)
         try:
             judged = self.judge(model, result.error, shipped)
         except BadInput as refusal:
@@ -189,8 +196,7 @@ class Evaluator:
         Raises `BadInput` where the configuration does not fit the network.
         """
         setting = self.fidelity.setting(trial.budget)
-        bits = setting.weight_bits(int(trial.config["weight_bits"]))
-        model = self._converted(replace(trial, config={**trial.config, "weight_bits": bits}))
+        model = self.converted(trial.config, trial.seed, setting.weight_bits)
         config = train_config(trial.config, self.study)
         data = reduced(self.data, setting.train_fraction, self.study.seed)
 
@@ -214,8 +220,17 @@ class Evaluator:
             )
         return result if isinstance(result, Failure) else (model, result)
 
-    def _converted(self, trial: Trial) -> nn.Module:
-        return conversion.convert(self.build(trial.seed), shift_config(trial.config, self.study.mode))
+    def converted(
+        self, config: Mapping[str, Value], seed: int, bits: Callable[[int], int] = int
+    ) -> nn.Module:
+        """The shift network of a configuration, not yet trained; `bits` are those to use of a layer's own."""
+        form = shift_config({**config, "weight_bits": bits(int(config["weight_bits"]))}, self.study.mode)
+        return conversion.convert(self.build(seed), form, layers=with_bits(self.study.layers, bits))
+
+    def plan(self, config: Mapping[str, Value]) -> tuple[conversion.LayerPlan, ...]:
+        """What a configuration makes of each layer."""
+        form = shift_config(config, self.study.mode)
+        return conversion.plan(self.build(self.study.seed), form, layers=self.study.layers)
 
     def judge(self, model: nn.Module, error: float, shipped: nn.Module | None = None) -> Judged:
         """Error on the split, and energy and latency of one inference, from the study's source.
@@ -276,20 +291,3 @@ def _evaluation(
         latency_s=judged.latency_s,
         train_fraction=setting.train_fraction,
     )
-
-
-def resolve_device(name: str) -> torch.device:
-    """The device of that name; 'auto' is CUDA, then MPS, then the CPU. `BadInput` where it is not there."""
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise BadInput(
-            f"device {name!r} cannot be used here: {reason} (valid: auto, cpu, cuda, mps)"
-        ) from None
-    return device

@@ -55,10 +55,11 @@ def export_run(
     read = store.read_run(run)
     where = place(read.config, region=region, intensity=intensity, pue=pue)
     record = pick(read, wish)
-    if record.trial.config["shift_depth"] == 0:
-        raise BadInput(f"trial {record.trial.id} has shift depth 0, no integers to export; pick another")
     path = _target(run, record, form, out)
     evaluator = Evaluator(StudyConfig(**read.config), run / store.CHECKPOINTS)
+    if not any(layer.converted for layer in evaluator.plan(record.trial.config)):
+        depth = f"shift depth {record.trial.config['shift_depth']} and no shift layer"
+        raise BadInput(f"trial {record.trial.id} has {depth}, no integers to export; pick another")
     trained = evaluator.trained(record.trial)
     if isinstance(trained, Failure):
         raise BadInput(f"trial {record.trial.id} cannot be trained again: {trained.message}")
@@ -97,6 +98,8 @@ def _card(
     images = f"{len(data.val)} validation images"
     cost = search_cost([run])
     versions = {name: version for name, version in environment.versions().items() if version}
+    plans = evaluator.plan(record.trial.config)
+    own = {f"layer {plan.name}": plan.format for plan in plans if plan.name in evaluator.own_formats}
     return Card(
         name=f"{study.model} of trial {record.trial.id}",
         network=study.model,
@@ -111,7 +114,12 @@ def _card(
         },
         energy=(record.result.energy,),
         intensity=where,
-        configuration={**record.trial.config, "epochs": record.trial.budget, "seed": record.trial.seed},
+        configuration={
+            **record.trial.config,
+            "epochs": record.trial.budget,
+            "seed": record.trial.seed,
+            **own,
+        },
         versions=versions,
         search_j=cost and cost.energy_j,
     )

@@ -25,10 +25,11 @@ Known = Callable[[Mapping[str, Value]], float]
 
 def known_objectives(study: StudyConfig, foreknown: Mapping[str, Any]) -> dict[str, Known]:
     """The objectives and constrained values of a study that need no training, by name."""
-    known: dict[str, Known] = {"size_bytes": ForeknownSize(foreknown["weights"], foreknown["depths"])}
+    depths, own = foreknown["depths"], foreknown["layers"]
+    known: dict[str, Known] = {"size_bytes": ForeknownSize(foreknown["weights"], depths, own)}
     if study.energy == "modelled":
         profile = load_profile(study.profile)
-        energy = ForeknownEnergy(restore(foreknown["workload"]), foreknown["depths"], profile)
+        energy = ForeknownEnergy(restore(foreknown["workload"]), depths, profile, own)
         known["energy_j"] = energy
         known["latency_s"] = lambda config: profile.latency_s(energy(config)) or 0.0
     return {name: known[name] for name in Goal.of(study.model_dump()).needed if name in known}

@@ -38,18 +38,9 @@ def conversion_table(name: str, network: nn.Module, plans: Sequence[LayerPlan], 
         "layer", "type", "becomes", "reason", title=f"{name}: {converted} of {count(len(plans), 'layer')}"
     )
     for plan in plans:
-        table.add_row(plan.name, plan.layer_type, _format(plan), plan.reason)
+        table.add_row(plan.name, plan.layer_type, plan.format, Text(plan.reason))
     table.caption = f"weights {before:,} bytes → {after:,} ({percent(after / before if before else None)})"
     return table
-
-
-def _format(plan: LayerPlan) -> str:
-    if plan.config is None:
-        return "float32"
-    config = plan.config
-    sign = "unsigned" if plan.unsigned_input else "signed"
-    bits = f"{config.act_integer_bits}+{config.act_fraction_bits}"
-    return f"{config.kind}, {config.weight_bits} bits, reads {sign} {bits}"
 
 
 def latency_in_words(latency: Latency) -> str:

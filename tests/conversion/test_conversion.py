@@ -73,9 +73,9 @@ def test_depth_from_the_input(resnet, depth):
 
 def test_single_layers_by_name(resnet):
     base = ShiftConfig(weight_bits=4)
-    three, eight = ShiftConfig(kind="Q", weight_bits=3), ShiftConfig(weight_bits=8)
-    overrides = {"first": None, "last": eight, "layer3.0.*": three, "layer3.*": None}
-    converted = convert(resnet, base, overrides=overrides)
+    three, eight = ShiftConfig(kind="Q", weight_bits=3), base.model_copy(update={"weight_bits": 8})
+    layers = {"first": "float", "last": 8, "layer3.0.*": three, "layer3.*": "float"}
+    converted = convert(resnet, base, layers=layers)
     formats = {
         name: module.shift_config
         for name, module in converted.named_modules()
@@ -86,15 +86,15 @@ def test_single_layers_by_name(resnet):
     assert formats == expected
 
 
-def test_an_override_beats_depth(resnet):
+def test_a_format_of_its_own_beats_depth(resnet):
     config = ShiftConfig(depth=1)
-    converted = convert(resnet, config, overrides={"conv1": config, "linear": None})
+    converted = convert(resnet, config, layers={"conv1": config, "linear": "float"})
     assert shift_names(converted) == ["conv1"]
 
 
-def test_an_override_that_matches_nothing_is_refused(resnet):
-    with pytest.raises(BadInput, match=r"override 'liner' matches no convertible layer.*'linear'"):
-        convert(resnet, ShiftConfig(), overrides={"liner": None})
+def test_a_name_that_matches_nothing_is_refused(resnet):
+    with pytest.raises(BadInput, match=r"layers: 'liner' matches no convertible layer.*'linear'"):
+        convert(resnet, ShiftConfig(), layers={"liner": "float"})
 
 
 def test_inputs_after_a_relu_are_unsigned_in_default_mode_only(resnet):

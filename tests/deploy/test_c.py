@@ -109,8 +109,16 @@ def test_resnet20_equals_the_oracle_and_its_tables_are_small(tmp_path):
     assert len(table[1].split(",")) == program.nodes[1].weights.signs.size // 2
 
 
+def test_layers_of_mixed_precision(tmp_path):
+    formats = {"first": 8, "last": {"weight_bits": 8, "kind": "Q"}, "right.*": 2}
+    program = lower(shifted(Everything(), layers=formats), images(16))
+    assert {layer.weights.weight_bits for layer in program.all(p.ShiftLayer)} >= {2, 4, 8}
+    pictures = images(8, seed=2).numpy()
+    np.testing.assert_array_equal(run(program, pictures, tmp_path, SANITIZED), program.run(pictures))
+
+
 def test_float_layers_between_shift_layers(tmp_path):
-    model = shifted(Everything(), overrides={"left.0": None, "head": None})
+    model = shifted(Everything(), layers={"left.0": "float", "head": "float"})
     program = lower(model, images(16))
     assert program.all(p.FloatLayer)
     pictures = images(8, seed=2).numpy()
@@ -155,6 +163,9 @@ def test_no_instruction_multiplies(tiny, compiler, tmp_path):
     dump = shutil.which("arm-none-eabi-objdump" if command.startswith("arm") else "objdump")
     if not (shutil.which(command) and dump):
         pytest.skip(f"{command} or its objdump is not here")
+    probe = [command, *flags, "-fsyntax-only", "-x", "c", "-"]
+    if subprocess.run(probe, input=b"#include <math.h>\n", capture_output=True).returncode:
+        pytest.skip(f"{command} is here without a C library")
     written = write_c(tiny[0], tmp_path, "tiny")
 
     def multiplications(*more):

@@ -167,7 +167,7 @@ def test_channels_that_are_switched_off_are_their_offset(kind):
 
 
 def test_layers_kept_in_float_stay_float():
-    model, batch = shifted(Everything(), overrides={"stem.0": None, "head": None}), images(16)
+    model, batch = shifted(Everything(), layers={"stem.0": "float", "head": "float"}), images(16)
     program = lower(model, batch)
     assert {node.layer for node in program.all(p.FloatLayer)} >= {"stem.0", "head"}
     assert not program.all_integer
@@ -183,7 +183,7 @@ def test_shallow_depths_convert_the_end_only():
 
 def test_mixed_precision_rounds_once_more_where_readers_differ():
     six = ShiftConfig(weight_bits=4, act_integer_bits=2, act_fraction_bits=4)
-    model = shifted(Everything(), overrides={"left.0": six})
+    model = shifted(Everything(), layers={"left.0": six})
     program = lower(model, images(16))
     assert len(program.all(p.Requantise)) == 1 and program.notes
     wanted = simulated(model, images(16))

@@ -51,6 +51,19 @@ def test_a_profile_gives_the_joules_that_a_search_under_it_knows(run, tmp_path):
     assert other.config["profile"] == "fpga-zc706"
 
 
+def test_layers_with_formats_of_their_own_keep_them(run, tmp_path):
+    from jouleshift.energy.foreknown import ForeknownEnergy, restore
+    from jouleshift.energy.hardware import load_profile
+
+    mixed = replace(run, config={**run.config, "layers": {"first": 8, "last": "float"}})
+    (other,) = under([mixed], "fpga-zc706")
+    known = Evaluator(replace_study(other), tmp_path).foreknown
+    profile = load_profile("fpga-zc706")
+    energy = ForeknownEnergy(restore(known["workload"]), known["depths"], profile, known["layers"])
+    assert joules(other) == [energy(r.trial.config) for r in other.trials]
+    assert joules(other) != joules(under([run], "fpga-zc706")[0])
+
+
 def replace_study(run: Run):
     from jouleshift.config import StudyConfig
 

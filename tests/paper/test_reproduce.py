@@ -104,6 +104,10 @@ def test_the_table_prints_ours_beside_theirs_and_more_trials_are_searched(search
     assert paper.is_done(config)
     more = paper.study_config(STUDIES["resnet20-cifar10"], 0, 0.1, tmp_path, {"trials": 21})
     assert not paper.is_done(more)
+    own = {"trials": 20, "layers": ("first=8", "last=float")}
+    mixed = paper.study_config(STUDIES["resnet20-cifar10"], 0, 0.1, tmp_path, own)
+    assert mixed.layers == {"first": 8, "last": "float"}
+    assert not paper.is_done(mixed)
 
 
 def test_what_belongs_to_a_study_cannot_be_overridden(searches, tmp_path):

@@ -24,7 +24,7 @@ from jouleshift.analysis.pareto import (
     objectives,
 )
 from jouleshift.analysis.verification import Verification, verification_of
-from jouleshift.config import RESUMABLE
+from jouleshift.config import RESUMABLE, same_setting
 from jouleshift.errors import BadInput
 from jouleshift.objectives import Goal
 from jouleshift.records import Evaluation, Failure, Run, TrialRecord
@@ -107,7 +107,11 @@ def differing(runs: Sequence[Run]) -> dict[str, tuple[Any, ...]]:
     """
     shared = set.intersection(*(set(run.config) for run in runs)) - RESUMABLE
     values = {name: tuple(run.config[name] for run in runs) for name in sorted(shared)}
-    return {name: found for name, found in values.items() if any(value != found[0] for value in found)}
+    return {
+        name: found
+        for name, found in values.items()
+        if not all(same_setting(name, value, found[0]) for value in found)
+    }
 
 
 def _refuse_strangers(runs: Sequence[Run]) -> None:

@@ -3,9 +3,10 @@
 import os
 from pathlib import Path
 
-from jouleshift.commands.settings import Elsewhere, Place, ShiftSettings
+from jouleshift.commands.settings import Elsewhere, OfLayers, Place, ShiftSettings
 from jouleshift.config import ShiftConfig
 from jouleshift.errors import BadInput
+from jouleshift.layer_formats import formats_of
 
 
 def export(
@@ -84,7 +85,14 @@ def measure(
     Console().print(measured_table(measure_model(model, conditions), where))
 
 
-def convert(model: str, *, classes: int = 10, channels: int = 3, settings: ShiftSettings = None) -> None:
+def convert(
+    model: str,
+    *,
+    classes: int = 10,
+    channels: int = 3,
+    layers: OfLayers = (),
+    settings: ShiftSettings = None,
+) -> None:
     """Convert a network to shift layers and list what was converted, what not, and why.
 
     Parameters
@@ -101,6 +109,7 @@ def convert(model: str, *, classes: int = 10, channels: int = 3, settings: Shift
     for name, number in (("classes", classes), ("channels", channels)):
         if number < 1:
             raise BadInput(f"{name} {number}: expected at least 1")
+    formats = formats_of(layers)  # refused before torch is loaded
 
     from jouleshift.conversion import convert as convert_network
     from jouleshift.conversion import plan
@@ -108,4 +117,6 @@ def convert(model: str, *, classes: int = 10, channels: int = 3, settings: Shift
     from jouleshift.shown import conversion_table
 
     network, config = create(model, classes, channels), settings or ShiftConfig()
-    Console().print(conversion_table(model, network, plan(network, config), convert_network(network, config)))
+    plans = plan(network, config, layers=formats)
+    shifted = convert_network(network, config, layers=formats)
+    Console().print(conversion_table(model, network, plans, shifted))

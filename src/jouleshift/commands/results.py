@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from jouleshift.commands.settings import Elsewhere, OfTheStudies, PaperSettings, Place
+from jouleshift.commands.settings import Elsewhere, OfLayers, OfTheStudies, PaperSettings, Place
 from jouleshift.errors import BadInput
 
 
@@ -108,6 +108,7 @@ def paper(
     cifar10: str = "cifar10",
     caltech101: str = "caltech101",
     under: list[str] | None = None,
+    layers: OfLayers = (),
     settings: OfTheStudies = None,
 ) -> None:
     """A figure or table of the paper with our numbers beside its own; without a name, the list of them.
@@ -140,5 +141,6 @@ def paper(
     if experiment is None:
         Console().print(list_experiments(out, seeds))
         return
+    own |= {"layers": layers} if layers else {}
     own |= {"cifar10": cifar10, "caltech101": caltech101}
     run_experiments(Console(), experiment, scale=scale, seeds=seeds, out=out, energies=under or (), own=own)

@@ -27,6 +27,8 @@ class SearchSettings(StudyConfig):
         tuple[str, ...],
         Parameter(negative=(), help=f"{_help('constraint')}; repeat the flag for several"),
     ] = ()
+    layers: Annotated[Mapping[str, Any], Parameter(parse=False)] = Field(default_factory=dict)
+    """Entries are repeated flags, for which a mapping has no place: commands take `OfLayers`."""
 
 
 def _own_of_the_study(field: str) -> Parameter:
@@ -63,6 +65,15 @@ class Place:
         return {} if place is None else asdict(place)
 
 
+OfLayers = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name="--layers",
+        negative=(),
+        help="format of single layers, NAME=BITS, NAME=float or NAME={kind: Q, weight_bits: 3}; NAME is "
+        "first, last or a layer's, with * and ?; repeat the flag for several",
+    ),
+]
 Elsewhere = Annotated[Place | None, Parameter(name="*")]
 OfTheStudies = Annotated[PaperSettings | None, Parameter(name="*")]
 Settings = Annotated[SearchSettings | None, Parameter(name="*")]

@@ -9,18 +9,25 @@ before it trains one.
 The size of the weights is likewise known: converted layers are packed at their bits.
 
 Of the hyperparameters of Table 1 only shift depth, shift type, weight bits and the sum of the activation's
-bits count here, and each combination is priced once.
+bits count here, and each combination is priced once. A layer with a format of its own (`layer_formats`) takes
+what that leaves open from the configuration, as `conversion` does.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from jouleshift.energy.hardware import LayerCost, layer_cost, with_memory
 from jouleshift.energy.profile import Profile
 from jouleshift.energy.work import Arithmetic, LayerWork, Source, Workload, nominal_span, resolve
+from jouleshift.layer_formats import FLOAT, weight_bits_of
 from jouleshift.records import Value
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
+Kind = Literal["Q", "PS"]
 
 
 def describe(workload: Workload) -> dict[str, Any]:
@@ -44,6 +51,28 @@ def restore(description: Mapping[str, Any]) -> Workload:
     return Workload(layers, tuple(description["uncounted"]))
 
 
+class _Own(NamedTuple):
+    """What of a layer's own number format decides its energy."""
+
+    kind: Kind
+    weight_bits: int
+    activation_bits: int
+
+
+def _own(stated: Any, config: Mapping[str, Value]) -> _Own | None:
+    """A layer's own format, where a configuration gives what that leaves open; None is float."""
+    if stated == FLOAT:
+        return None
+    fields = stated if isinstance(stated, Mapping) else {}
+    integer = fields.get("act_integer_bits", config["activation_integer_bits"])
+    fraction = fields.get("act_fraction_bits", config["activation_fraction_bits"])
+    return _Own(
+        "Q" if fields.get("kind", config["shift_type"]) == "Q" else "PS",
+        weight_bits_of(stated, int(config["weight_bits"])),
+        int(integer) + int(fraction),
+    )
+
+
 class _Formats(NamedTuple):
     """A layer by the formats in which it computes, reads and is stored."""
 
@@ -59,34 +88,61 @@ class ForeknownEnergy:
     """Joules of one inference by configuration: `energy(config)`.
 
     `workload` is of the float network; `depths` maps the name of a layer to the smallest shift depth that
-    converts it. What is computed is kept at each step: formats by depth and activation bits, the cost of a
-    layer by its own formats, so that the next combination finds most of its parts done.
+    converts it, `layers` to the format of its own, if it has one (plain values as in `layer_formats`). What
+    is computed is kept at each step: formats by depth and activation bits, the cost of a layer by its own
+    formats, so that the next combination finds most of its parts done.
     """
 
-    def __init__(self, workload: Workload, depths: Mapping[str, int], profile: Profile) -> None:
+    def __init__(
+        self,
+        workload: Workload,
+        depths: Mapping[str, int],
+        profile: Profile,
+        layers: Mapping[str, Any] = _NONE,
+    ) -> None:
         self._workload = workload
         self._depths = depths
         self._profile = profile
+        self._own = layers
         self._joules = lru_cache(maxsize=None)(self._price)
         self._formats = lru_cache(maxsize=None)(self._formatted)
         self._cost = lru_cache(maxsize=None)(self._layer_cost)
 
     def __call__(self, config: Mapping[str, Value]) -> float:
         bits = int(config["activation_integer_bits"]) + int(config["activation_fraction_bits"])
-        kind: Literal["Q", "PS"] = "Q" if config["shift_type"] == "Q" else "PS"
-        return self._joules(int(config["shift_depth"]), kind, int(config["weight_bits"]), bits)
+        kind: Kind = "Q" if config["shift_type"] == "Q" else "PS"
+        own = tuple(_own(stated, config) for stated in self._own.values()) if self._own else ()
+        return self._joules(int(config["shift_depth"]), kind, int(config["weight_bits"]), bits, own)
 
-    def _price(self, depth: int, kind: Literal["Q", "PS"], weight_bits: int, activation_bits: int) -> float:
-        layers, live_bits = self._formats(depth, activation_bits)
-        weight = (weight_bits, nominal_span(kind, weight_bits))
-        costs = [self._cost(layer, weight if layer.arithmetic == "shift" else None) for layer in layers]
+    def _price(
+        self, depth: int, kind: Kind, weight_bits: int, activation_bits: int, own: tuple[_Own | None, ...]
+    ) -> float:
+        own_bits = tuple(None if one is None else one.activation_bits for one in own)
+        layers, live_bits = self._formats(depth, activation_bits, own_bits)
+        usual = (weight_bits, nominal_span(kind, weight_bits))
+        weights = {
+            name: (one.weight_bits, nominal_span(one.kind, one.weight_bits))
+            for name, one in zip(self._own, own, strict=True)
+            if one is not None
+        }
+        names = (self._workload.layers[layer.place].name for layer in layers)
+        costs = [
+            self._cost(layer, weights.get(name, usual) if layer.arithmetic == "shift" else None)
+            for layer, name in zip(layers, names, strict=True)
+        ]
         return with_memory(costs, self._profile, live_bits, bool(self._workload.uncounted)).energy_j
 
-    def _formatted(self, depth: int, activation_bits: int) -> tuple[list[_Formats], int]:
+    def _formatted(
+        self, depth: int, activation_bits: int, own_bits: tuple[int | None, ...]
+    ) -> tuple[list[_Formats], int]:
         """The network converted to a depth, and the activation memory it needs; weights decide neither."""
+        bits: dict[str, int | None] = {
+            name: activation_bits for name, reached in self._depths.items() if reached <= depth
+        }
+        bits |= dict(zip(self._own, own_bits, strict=True))
         layers = [
-            layer.changed(arithmetic="shift", activation_bits=activation_bits)
-            if self._depths.get(layer.name, depth + 1) <= depth
+            layer.changed(arithmetic="shift", activation_bits=bits[layer.name])
+            if bits.get(layer.name) is not None
             else layer
             for layer in self._workload.layers
         ]
@@ -110,17 +166,22 @@ class ForeknownSize:
     """Bytes of the weights as shipped, by configuration: `size(config)` (as `conversion.weight_bytes`).
 
     `weights` maps the name of a layer that can be converted to its number of weights, and "" to the bytes of
-    all else; `depths` as above.
+    all else; `depths` and `layers` as above.
     """
 
-    def __init__(self, weights: Mapping[str, int], depths: Mapping[str, int]) -> None:
+    def __init__(
+        self, weights: Mapping[str, int], depths: Mapping[str, int], layers: Mapping[str, Any] = _NONE
+    ) -> None:
         self._rest = weights[""]
-        self._layers = [(count, depths[name]) for name, count in weights.items() if name]
+        self._layers = [(count, depths[name], layers.get(name)) for name, count in weights.items() if name]
         self._bytes = lru_cache(maxsize=None)(self._sum)
 
     def __call__(self, config: Mapping[str, Value]) -> float:
         return self._bytes(int(config["shift_depth"]), int(config["weight_bits"]))
 
     def _sum(self, depth: int, weight_bits: int) -> float:
-        packed = (-(-n * weight_bits // 8) if reached <= depth else 4 * n for n, reached in self._layers)
-        return float(self._rest + sum(packed))
+        total = self._rest
+        for count, reached, own in self._layers:
+            converted = reached <= depth if own is None else own != FLOAT
+            total += -(-count * weight_bits_of(own, weight_bits) // 8) if converted else 4 * count
+        return float(total)

@@ -13,12 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jouleshift import conversion
 from jouleshift.analysis.pareto import complete
 from jouleshift.config import StudyConfig
 from jouleshift.energy.hardware import load_profile
 from jouleshift.errors import BadInput
-from jouleshift.evaluate import Evaluator, shift_config
+from jouleshift.evaluate import Evaluator
 from jouleshift.records import EnergyReading, Evaluation, Run, Value
 
 SOURCES = ("simulated", "deployed")
@@ -49,7 +48,7 @@ def _repriced(run: Run, settings: Mapping[str, Any], tell: Callable[[str], None]
 
     @cache
     def price(format_: tuple[tuple[str, Value], ...]) -> EnergyReading | None:
-        model = conversion.convert(evaluator.build(study.seed), shift_config(dict(format_), study.mode))
+        model = evaluator.converted(dict(format_), study.seed)
         try:
             return evaluator.judge(model.eval().to(evaluator.device), 0.0)[1]
         except BadInput:
