@@ -252,7 +252,7 @@ def test_the_picked_network_is_shown_layer_by_layer(opened):
     assert browser.execute_script(sums) == [["adds", "0.00", "3.00"], ["shifts", "1.50", "1.50"]]
     browser.find_element("css selector", "section[aria-labelledby='layers'] summary").click()
     table = [row.text for row in browser.find_elements("css selector", "#layers-table tr")]
-    assert table == ["layer energy/nJ adds shifts", "conv1 1.5 0 1.5", "linear 4.5 3 1.5"]
+    assert table == ["layer energy/nJ adds/nJ shifts/nJ", "conv1 1.5 0 1.5", "linear 4.5 3 1.5"]
 
 
 def test_the_verified_front_is_drawn_first(opened):

@@ -86,7 +86,7 @@ def test_marginals_and_weights_are_those_of_the_forest(two_runs):
     assert [r["energy_j"] for r in mine] == list(curve.mean)
     weights = rows(numbers.weights(known))
     assert [r["weight_on_error"] for r in weights] == pytest.approx(np.linspace(0, 1, 21))
-    assert sum(r["of_front"] for r in weights) == len(known.front_weights)
+    assert sum(r["front_members"] for r in weights) == len(known.front_weights)
     energy = next(e.mean for e in known.joint.main_effects((0, 1)) if e.names == ("weight_bits",))
     assert weights[0]["share_of_weight_bits"] == energy
 

@@ -41,7 +41,7 @@ def progress(view: Digest, found: Insight, figures: Figures) -> Markup | None:
     return panel(
         "progress", "Progress of the search", "Would more trials help?",
         place("progress", figures, charts.progress_chart(found.progress, several), words),
-        below(sheet, shown.thinned(21), words),
+        below(sheet, shown.thinned(21), "The hypervolume once so many epochs are trained."),
     )  # fmt: skip
 
 

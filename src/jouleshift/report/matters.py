@@ -49,7 +49,7 @@ def _marginals(view: Digest, found: RunImportance, figures: Figures) -> tuple[Ma
     return (
         E("h3", "Mean error and energy as one hyperparameter changes"),
         place("marginals", figures, chart, bands, "tall"),
-        below(sheet, shown.thinned(8, by="hyperparameter"), bands),
+        below(sheet, shown.thinned(8, by="hyperparameter"), "Means over all others, and their spread."),
     )
 
 
@@ -119,7 +119,6 @@ def _importance_table(found: RunImportance, most: int = 5) -> Markup:
     ]
     headings = (("hyperparameter", "text"), ("explains", "text"), ("of error/%", ""), ("of energy/%", ""))
     header = [E("th", text, scope="col", class_=kind or None) for text, kind in headings]
-    caption = E(
-        "caption", "Shares of the variance, mean ± standard deviation over the trees; of pairs the largest."
-    )
+    said = "Shares of the variance, mean ± standard deviation over the trees; of pairs the largest."
+    caption = E("caption", E("span", said))
     return E("table", caption, E("thead", E("tr", header)), E("tbody", lines))

@@ -145,14 +145,14 @@ def marginals(found: RunImportance) -> Sheet:
 
 
 def weights(found: RunImportance) -> Sheet:
-    """Shares over the weights on the error; `of_front` counts the front's members whose weight is nearest."""
+    """Shares over the weights on the error; `front_members` counts the front by its nearest weights."""
     grid, shares = found.joint.over_weights()
     nearest = [int(np.abs(grid - weight).argmin()) for weight in found.front_weights]
     rows: list[tuple[Cell, ...]] = [
         (round(float(weight), 6), nearest.count(i), *map(float, shares[i])) for i, weight in enumerate(grid)
     ]
     names = (f"share_of_{domain.name}" for domain in found.joint.domains)
-    return Sheet("weights", ("weight_on_error", "of_front", *names), rows)
+    return Sheet("weights", ("weight_on_error", "front_members", *names), rows)
 
 
 def curves(view: Digest) -> Sheet | None:

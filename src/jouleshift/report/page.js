@@ -22,9 +22,9 @@ const report = (() => {
   };
   // A table with a heading for each column; the first cell of a row is its heading.
   const makeTable = (headings, rows) => {
-    const heads = headings.map((text) => Object.assign(make("th", text), { scope: "col" }));
+    const heads = headings.map((text, k) => Object.assign(make("th", text), { scope: "col", className: k ? "" : "text" }));
     const lines = rows.map(([first, ...rest]) =>
-      make("tr", "", Object.assign(make("th", first), { scope: "row" }), ...rest.map((text) => make("td", text))));
+      make("tr", "", Object.assign(make("th", first), { scope: "row", className: "text" }), ...rest.map((text) => make("td", text))));
     return make("table", "", make("thead", "", make("tr", "", ...heads)), make("tbody", "", ...lines));
   };
   const label = (i) => `trial ${data.trial[i]}` + (data.runs.length > 1 ? ` of ${data.runs[data.run[i]]}` : "");

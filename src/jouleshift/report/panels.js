@@ -106,7 +106,8 @@
       name, String(Number(Object.values(causes).reduce((sum, y) => sum + y[k], 0).toPrecision(4))),
       ...Object.values(causes).map((y) => String(y[k])),
     ].map(shown));
-    byId("layers-table").replaceChildren(makeTable(["layer", `energy/${data.unit}`, ...Object.keys(causes).map(shown)], rows));
+    const headings = ["energy", ...Object.keys(causes).map(shown)].map((name) => `${name}/${data.unit}`);
+    byId("layers-table").replaceChildren(makeTable(["layer", ...headings], rows));
     const layout = {
       ...base(), barmode: "stack", legend: { ...base().legend, traceorder: "normal" },
       xaxis: { ...axis(), type: "category", tickfont: { size: 10 }, tickangle: -60 },

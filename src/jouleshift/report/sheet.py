@@ -88,7 +88,7 @@ def table(sheet: Sheet, caption: str) -> Markup:
         rest = [element("td", text, class_=_kind(sheet, i)) for i, text in enumerate(shown) if i > 0]
         body.append(element("tr", first, rest))
     head = element("thead", element("tr", header))
-    return element("table", element("caption", caption), head, element("tbody", body))
+    return element("table", element("caption", element("span", caption)), head, element("tbody", body))
 
 
 def below(sheet: Sheet, shown: Sheet | None = None, caption: str = "", file: str | None = None) -> Markup:
@@ -131,7 +131,7 @@ def _units(sheet: Sheet) -> dict[str, Unit]:
 
 
 def _is_percent(name: str) -> bool:
-    return any(word in name for word in _PERCENT) and not name.startswith("hypervolume")
+    return any(word in name for word in _PERCENT) and not name.startswith("weight_on_")
 
 
 def _heading(name: str, unit: Unit | None) -> str:
