@@ -327,6 +327,20 @@ def test_a_run_named_twice_and_a_run_without_its_journal_are_refused(finished, t
     assert done.returncode == 2 and "cannot read" in done.stderr
 
 
+def test_a_run_begun_on_another_machine_goes_on_and_says_so(finished, tmp_path):
+    run, _ = finished
+    shutil.copytree(run, tmp_path / "run")
+    path = tmp_path / "run" / store.ENVIRONMENT
+    begun = json.loads(path.read_text())
+    path.write_text(json.dumps({**begun, "cpu": "Abacus"}))
+    done = jouleshift("search", "digits", *QUICK, "--trials", "6", "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"changed since this run began: processor: Abacus → {begun['cpu']}" in done.stdout
+    path.write_text('{"a": 1}')
+    done = jouleshift("report", "run", "--also", "smac3", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1) and "max_depth" in done.stderr
+
+
 def test_images_that_changed_since_a_run_began_are_refused(tmp_path):
     for number in range(60):
         picture(tmp_path / "photos" / ("cat", "dog")[number % 2] / f"{number}.png", 4 * number)

@@ -122,6 +122,17 @@ def test_a_directory_that_cannot_be_made_is_one_line(tmp_path):
         pass
 
 
+@pytest.mark.parametrize(
+    "text", ["{", "[1, 2]", '{"versions": 3}', '{"max_depth": "many"}', '{"images": 5, "max_depth": 3}']
+)
+def test_an_environment_that_was_damaged_is_named(text, tmp_path):
+    path = tmp_path / store.ENVIRONMENT
+    assert store.read_environment(path) == {}
+    path.write_text(text)
+    with pytest.raises(BadInput, match=r"env\.json"):
+        store.read_environment(path)
+
+
 def test_atomic_write_leaves_the_old_file_when_it_fails(tmp_path, monkeypatch):
     path = tmp_path / "config.yaml"
     store.write_atomically(path, "old")

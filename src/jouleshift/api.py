@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import yaml
 
 from jouleshift import environment, store
+from jouleshift.checkpoints import CheckpointKeeper
 from jouleshift.config import StudyConfig
 from jouleshift.errors import BadInput, Bug
 from jouleshift.fidelity import Fidelity
@@ -28,7 +29,7 @@ from jouleshift.hpo.study import Progress, run_study
 from jouleshift.objectives import Goal
 from jouleshift.opened import SearchResult
 from jouleshift.priors import PAPER, load_priors
-from jouleshift.records import Evaluation, Trial, TrialRecord
+from jouleshift.records import Run, Trial, TrialRecord
 from jouleshift.remarks import remarks
 from jouleshift.words import count
 
@@ -153,9 +154,15 @@ def report(
     where = place(read[0].config, region=region, intensity=intensity, pue=pue)
     for run in read:
         for form in also:
-            space = build_space(run.env["max_depth"], run.config.get("space", {}))
+            space = build_space(_max_depth(run), run.config.get("space", {}))
             write_as(form, run, space, where)
     return write_report(read, where, out, "light" if light else "full")
+
+
+def _max_depth(run: Run) -> int:
+    if "max_depth" not in run.env:
+        raise BadInput(f"{run.path / store.ENVIRONMENT}: max_depth, the layers of its network, is missing")
+    return int(run.env["max_depth"])
 
 
 def _run(study: StudyConfig, out: Path, watcher: Watcher) -> str | None:
@@ -187,11 +194,11 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> str | None:
                 acquisition=study.acquisition,
                 cost=Fidelity.of(study.model_dump()).cost,
             )
-            notes = _write_head(study, out, workers.facts, torn_bytes=journal.torn_bytes)
-            notes += remarks(study, workers.facts)
+            changed = _write_head(study, out, workers.facts)
+            notes = [*_notes(journal.torn_bytes, changed), *remarks(study, workers.facts)]
             finished = sum(record.result is not None for record in journal.records)
             watcher.started(study, finished, notes)
-            keeper = _CheckpointKeeper(out / store.CHECKPOINTS, study)
+            keeper = CheckpointKeeper(out / store.CHECKPOINTS, study)
             for record in journal.records:
                 keeper(record)
             live = LiveReport(place(study.model_dump()))
@@ -201,7 +208,9 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> str | None:
                 live.update(lambda: store.read_run(out))
 
             rules = rules_of(study, spent.duration_s, spent.energy_j)
-            return run_study(scheduler, workers, journal, study.trials, watcher.progress, tidy, rules)
+            return run_study(
+                scheduler, workers, journal, study.trials, watcher.progress, tidy, rules, bool(changed)
+            )
 
 
 def work_of(study: StudyConfig, run: Path, setup: Mapping[str, Any]) -> Work:
@@ -240,9 +249,15 @@ def _opened(study: StudyConfig, out: Path) -> Iterator[store.Journal]:
         raise Bug(out / store.LOG) from error
 
 
-def _write_head(study: StudyConfig, out: Path, facts: Mapping[str, Any], *, torn_bytes: int) -> list[str]:
-    """Write config.yaml and env.json; return what a person should know about the continuation."""
+def _notes(torn_bytes: int, changed: Sequence[str]) -> list[str]:
+    """What a person should know about the continuation."""
     notes = [f"cut off {count(torn_bytes, 'byte')} of an unfinished journal line"] if torn_bytes else []
+    return [*notes, *([f"changed since this run began: {', '.join(changed)}"] if changed else [])]
+
+
+def _write_head(study: StudyConfig, out: Path, facts: Mapping[str, Any]) -> list[str]:
+    """Write config.yaml and env.json; return what of machine and versions changed since the run began."""
+    changed: list[str] = []
     now = {**environment.describe(), **facts, "seed": study.seed, "energy_source": study.energy}
     path = out / store.ENVIRONMENT
     if path.is_file():
@@ -254,39 +269,8 @@ def _write_head(study: StudyConfig, out: Path, facts: Mapping[str, Any], *, torn
                     f"{now[name]}); name another --out, or start anew with --fresh"
                 )
         changed = environment.differences(begun, now)
-        notes += [f"versions changed since this run began: {', '.join(changed)}"] if changed else []
     else:
         store.write_atomically(path, json.dumps(now, indent=2, ensure_ascii=False) + "\n")
     settings = study.model_dump(mode="json")
     store.write_atomically(out / store.CONFIG, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
-    return notes
-
-
-class _CheckpointKeeper:
-    """Drops checkpoints that no promotion and no front point needs any more, one finished trial a call."""
-
-    def __init__(self, folder: Path, study: StudyConfig) -> None:
-        self._folder = folder
-        self._full_budget = study.max_budget
-        self._continues = Fidelity.of(study.model_dump()).continues
-        self._goal = Goal.of(study.model_dump())
-        self._front: tuple[TrialRecord, ...] = ()
-
-    def __call__(self, record: TrialRecord) -> None:
-        from jouleshift.analysis.pareto import front_of
-
-        if record.trial.parent is not None:
-            self._drop(record.trial.parent)
-        if record.trial.budget < self._full_budget and not self._continues:
-            self._drop(record.trial.id)
-        if record.trial.budget < self._full_budget or not isinstance(record.result, Evaluation):
-            return
-        candidates = (*self._front, record)
-        self._front = front_of(candidates, self._goal)
-        kept = {member.trial.id for member in self._front}
-        for candidate in candidates:
-            if candidate.trial.id not in kept:
-                self._drop(candidate.trial.id)
-
-    def _drop(self, trial_id: int) -> None:
-        (self._folder / f"{trial_id}.pt").unlink(missing_ok=True)
+    return changed

@@ -41,11 +41,12 @@ def _one_line(error: ValidationError, model: type[BaseModel]) -> str:
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"unknown setting {where!r}{nearest(where, model.model_fields)}"
+    message = first["msg"].removeprefix("Value error, ")
     if not where:
-        return first["msg"].removeprefix("Value error, ")
+        return message
     value = first.get("input")
     shown = "" if first["type"] == "missing" else f" {value!r}"
-    return f"{where}{shown}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    return f"{where}{shown}: {message[0].lower()}{message[1:]}"
 
 
 class ShiftConfig(_Config):

@@ -55,8 +55,11 @@ def describe() -> dict[str, Any]:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Versions that changed since a run began, as "name: then → now"."""
-    then, current = before.get("versions", {}), now["versions"]
+    """Processor, versions and code revision that changed since a run began, as "name: then → now"."""
+    then, current = (
+        {"processor": env.get("cpu"), "revision": env.get("git_revision"), **env.get("versions", {})}
+        for env in (before, now)
+    )
     return [f"{name}: {then[name]} → {current.get(name)}" for name in then if then[name] != current.get(name)]
 
 

@@ -34,6 +34,13 @@ _LOCK = "run.lock"
 _HOLDER = "run.holder.json"
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
 """Stands for an unknown time."""
+_READ_OF_ENVIRONMENT = {
+    "versions": dict,
+    "max_depth": int,
+    "classes": list,
+    "images": dict,
+    "search_energy": list,
+}
 _PATIENCE_S = 1.0
 """A reader that looks whether the lock is held holds it for a moment."""
 
@@ -230,13 +237,20 @@ def refuse_lost(directory: Path) -> None:
 
 
 def read_environment(path: Path) -> dict[str, Any]:
-    """What `env.json` says, nothing where there is none. Raises `BadInput`."""
+    """What `env.json` says, nothing where there is none. Raises `BadInput`, also where it says something else
+    than it should of what is read there."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise BadInput(f"cannot read {path}: {error}") from None
+    if not isinstance(found, dict):
+        raise BadInput(f"{path} holds no JSON object: restore it, or delete it to do without")
+    for name, kind in _READ_OF_ENVIRONMENT.items():
+        if name in found and not isinstance(found[name], kind):
+            raise BadInput(f"{path}: {name} is {json.dumps(found[name])[:60]}: restore it")
+    return found
 
 
 def _runs_beside(directory: Path) -> Iterator[Path]:

@@ -115,7 +115,7 @@ def _train(study: StudyConfig, run: Run, journal: Journal, waiting: list[Trial],
     work = work_of(study, run.path, {"checkpoints": str(checkpoints.resolve()), "split": "test"})
     with make_workers(study.workers, work, watcher.epoch, watcher.note) as workers:
         changed = environment.differences(run.env, environment.describe())
-        notes = [f"versions changed since the search: {', '.join(changed)}"] if changed else []
+        notes = [f"changed since the search: {', '.join(changed)}"] if changed else []
         notes += unreadable(workers.facts["images"]["skipped"])
         watcher.started(study.model_copy(update={"trials": total, "out": run.path}), finished, notes)
         queue, running = list(waiting), 0

@@ -19,7 +19,7 @@ from jouleshift.fidelity import Fidelity
 from jouleshift.hpo.study import Progress
 from jouleshift.journal import Asked, Event, Finished, read_events, records
 from jouleshift.progress import line_of
-from jouleshift.records import Run
+from jouleshift.records import Run, Trial
 from jouleshift.report.terminal import picture
 from jouleshift.report.units import duration
 from jouleshift.words import count
@@ -36,6 +36,7 @@ class Followed:
     run: Run
     path: Path
     events: list[Event] = field(default_factory=list)
+    trials: dict[int, Trial] = field(default_factory=dict)
     _read: int = 0
 
     @classmethod
@@ -47,6 +48,7 @@ class Followed:
         """What was written since the last time."""
         found, self._read, _ = read_events(self.path, self._read)
         self.events += found
+        self.trials |= {event.trial.id: event.trial for event in found if isinstance(event, Asked)}
         return found
 
     @property
@@ -108,7 +110,7 @@ def _until_it_ends(
 
 
 def _tell(followed: Followed, event: Finished, number: int, console: Console) -> None:
-    trial = next(e.trial for e in followed.events if isinstance(e, Asked) and e.trial.id == event.trial_id)
+    trial = followed.trials[event.trial_id]
     step = Progress(trial, event.result, number, followed.wanted)
     setting = Fidelity.of(followed.run.config).setting(trial.budget)
     console.print(line_of(step, setting, f"trial {trial.id}"), soft_wrap=True, highlight=False, markup=False)

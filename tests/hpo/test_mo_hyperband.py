@@ -151,6 +151,19 @@ def test_a_trial_of_another_version_is_not_repeated():
         assert not again.repeat(wrong)
 
 
+def test_a_trial_proposed_elsewhere_is_taken_up_where_its_last_digits_differ():
+    """The fifty-first is one of those that are checked."""
+    driver = Driver(search(seed=3)).run(60)
+    checked = driver.trials[50]
+    other = replace(checked, config={**checked.config, "learning_rate": 0.0123456})
+    for elsewhere in (False, True):
+        again = search(seed=3)
+        replay(again, [event for event in driver.events if event[1].id < checked.id])
+        assert again.repeat(other, elsewhere) == elsewhere
+    again.tell(other, {"error": 0.5, "energy_j": 1e-6})
+    assert again.ask().id == checked.id + 1
+
+
 def test_of_too_many_paused_trials_those_near_the_front_of_their_rung_stay(monkeypatch):
     monkeypatch.setattr(mo_hyperband, "_MAX_PAUSED", 30)
     monkeypatch.setattr(mo_hyperband, "_KEPT_PAUSED", 20)

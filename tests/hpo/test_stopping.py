@@ -2,7 +2,9 @@ from itertools import pairwise
 
 import pytest
 
-from jouleshift.hpo.stopping import Epochs, Spent, Stagnation
+from jouleshift.config import StudyConfig
+from jouleshift.hpo.scheduler import continued
+from jouleshift.hpo.stopping import Epochs, Spent, Stagnation, rules_of
 from jouleshift.hpo.study import run_study
 from jouleshift.records import Failure, Trial, TrialRecord
 from jouleshift.store import Journal
@@ -20,7 +22,7 @@ def ended(number, error, energy_j, budget=9):
 
 
 def test_epochs_are_counted_from_where_the_parent_stopped():
-    rule = Epochs(10)
+    rule = Epochs(10, continued)
     for trial in (Trial(1, {}, 3, 0), Trial(2, {}, 9, 0, parent=1)):
         rule.asked(trial)
     assert rule.reason() is None
@@ -28,16 +30,31 @@ def test_epochs_are_counted_from_where_the_parent_stopped():
     assert rule.reason() == "epochs trained: 10 of 10"
 
 
+@pytest.mark.parametrize(
+    ("fidelity", "epochs"),
+    [("epochs", 9), ("train_fraction", 12), ("weight_bits", 18), ("epochs+train_fraction", 12)],
+)
+def test_epochs_are_what_the_fidelity_costs(fidelity, epochs):
+    """A trial of three and its promotion to nine, where trials continue and where they start again."""
+    (rule,) = rules_of(
+        StudyConfig(fidelity=fidelity, stop_epochs=epochs, max_budget=9), lambda: 0.0, lambda: None
+    )
+    rule.asked(Trial(1, {}, 3, 0))
+    assert rule.reason() is None
+    rule.asked(Trial(2, {}, 9, 0, parent=1))
+    assert rule.reason() == f"epochs trained: {epochs} of {epochs}"
+
+
 def test_a_stopped_search_goes_on_with_a_higher_limit_and_equals_the_straight_one(tmp_path):
-    reason, first = run(tmp_path / "a", 100, Epochs(20))
+    reason, first = run(tmp_path / "a", 100, Epochs(20, continued))
     assert "of 20" in reason
-    assert run(tmp_path / "a", 100, Epochs(20))[1] == first
-    assert run(tmp_path / "a", 100, Epochs(40)) == run(tmp_path / "b", 100, Epochs(40))
-    assert first < run(tmp_path / "a", 100, Epochs(40))[1]
+    assert run(tmp_path / "a", 100, Epochs(20, continued))[1] == first
+    assert run(tmp_path / "a", 100, Epochs(40, continued)) == run(tmp_path / "b", 100, Epochs(40, continued))
+    assert first < run(tmp_path / "a", 100, Epochs(40, continued))[1]
 
 
 def test_all_trials_done_is_no_early_end(tmp_path):
-    assert run(tmp_path, 5, Epochs(1000)) == (None, 5)
+    assert run(tmp_path, 5, Epochs(1000, continued)) == (None, 5)
 
 
 @pytest.mark.parametrize(("spent", "stops"), [(9.9, False), (10.0, True), (None, False)])
@@ -75,5 +92,5 @@ def test_before_the_first_result_at_the_full_budget_nothing_stagnates():
 
 
 def test_limits_raised_step_by_step_never_shorten_a_search(tmp_path):
-    sizes = [run(tmp_path, 100, Epochs(limit))[1] for limit in (5, 10, 15, 20)]
+    sizes = [run(tmp_path, 100, Epochs(limit, continued))[1] for limit in (5, 10, 15, 20)]
     assert all(a < b for a, b in pairwise(sizes))

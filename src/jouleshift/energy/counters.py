@@ -215,9 +215,7 @@ def _chip_j(measured: Any) -> dict[str, float | None]:
         "ane": ("ane_mj",),
     }
     values = {name: [getattr(measured, field, None) for field in fields] for name, fields in parts.items()}
-    return {
-        name: value / 1000 for name, options in values.items() for value in options if value is not None
-    }
+    return {name: value / 1000 for name, options in values.items() for value in options if value is not None}
 
 
 def _zeus_devices() -> tuple[Any, Any]:

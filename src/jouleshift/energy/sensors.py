@@ -1,8 +1,8 @@
 """Which energy sensors this machine has.
 
 Five families of sensors count joules: NVIDIA's management library (NVML) and Jetson modules, the processor's
-RAPL counters, Apple's and AMD's. Each may be absent, or present and unreadable; the difference matters, because
-the second can be mended. `probe` says which it is without raising and without starting anything.
+RAPL counters, Apple's and AMD's. Each may be absent, or present and unreadable; the difference matters: the
+second can be mended. `probe` says which it is without raising and without starting anything.
 """
 
 import platform

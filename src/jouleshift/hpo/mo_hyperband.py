@@ -27,7 +27,8 @@ same place, and none ever waits. What a proposal looks at is bounded, so that it
 
 Replay. A proposal draws from a generator of its own, seeded by (seed, number of the proposal), and leaves no
 trace but its trial and the parameters of the surrogate. So a recorded trial is taken up without proposing it
-anew; only the first ones and one in fifty are proposed, to see that they are the same.
+anew; only the first ones and one in fifty are proposed, to see that they are the same. Another processor's
+sums differ in their last digits, so a run that was begun on one is continued from its trials as they are.
 """
 
 import numpy as np
@@ -122,10 +123,11 @@ class MoHyperband(Scheduler):
         few = self._started < self.initial + self._tried_priors
         return few or not np.isfinite(self._prospects.worst).all()
 
-    def _catch_up(self, trial: Trial) -> bool:
+    def _catch_up(self, trial: Trial, elsewhere: bool) -> bool:
         early = self._priors or self._knows_too_little or not self._prospects.data
         impossible = trial.parent is not None and trial.parent not in self._paused
-        if early or impossible or self._asked % _CHECKED == 0:
+        is_checked = self._asked % _CHECKED == 0 and not elsewhere
+        if early or impossible or is_checked:
             return False
         self._prospects.refit(np.random.default_rng([self.problem.seed, self._asked]))
         return True

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
+from jouleshift.hpo.threads import one_thread
 from jouleshift.records import Failure, Outcome, Trial, Value
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ class Scheduler(ABC):
     @final
     def ask(self) -> Trial | None:
         """The next trial, or None where nothing can be proposed before a running trial is told."""
-        proposal = self._default_proposal() if self._asked == 0 else self._propose()
+        with one_thread():
+            proposal = self._default_proposal() if self._asked == 0 else self._propose()
         if proposal is None:
             return None
         trial = Trial(
@@ -100,9 +102,15 @@ class Scheduler(ABC):
         return trial
 
     @final
-    def repeat(self, recorded: Trial) -> bool:
-        """Take up a recorded trial as if it had just been asked for; False where another one would be."""
-        if self._asked == 0 or not self._catch_up(recorded):
+    def repeat(self, recorded: Trial, elsewhere: bool = False) -> bool:
+        """Take up a recorded trial as if it had just been asked for; False where another one would be.
+
+        One proposed `elsewhere`, by another processor or other versions, whose sums may differ in their last
+        digits, is taken up unseen by a scheduler that can.
+        """
+        with one_thread():
+            caught_up = self._asked > 0 and self._catch_up(recorded, elsewhere)
+        if not caught_up:
             return self.ask() == recorded
         self._begin(recorded)
         return recorded.id == self._asked
@@ -130,7 +138,7 @@ class Scheduler(ABC):
         config = plain(self.problem.space.get_default_configuration())
         return Proposal(config, self.problem.max_budget, bracket=-1)
 
-    def _catch_up(self, recorded: Trial) -> bool:
+    def _catch_up(self, recorded: Trial, elsewhere: bool) -> bool:
         """Bring the state to where proposing this trial would leave it; False where only that does."""
         return False
 

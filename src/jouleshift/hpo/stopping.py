@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from jouleshift.analysis.pareto import USUAL_GOAL, hypervolume, non_dominated
 from jouleshift.config import StudyConfig
+from jouleshift.fidelity import Fidelity
 from jouleshift.objectives import Goal
 from jouleshift.records import Evaluation, Trial, TrialRecord
 from jouleshift.words import count
@@ -39,19 +40,19 @@ class Rule:
 
 
 class Epochs(Rule):
-    """So many epochs in all, a continued trial counted from where its parent stopped."""
+    """So many epochs in all, passes over the whole training set, each trial at what its fidelity costs."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, cost: Callable[[int, int], float]) -> None:
+        self._limit, self._cost = limit, cost
         self._budgets: dict[int, int] = {}
-        self._total = 0
+        self._total = 0.0
 
     def asked(self, trial: Trial) -> None:
         self._budgets[trial.id] = trial.budget
-        self._total += trial.budget - self._budgets.get(trial.parent or 0, 0)
+        self._total += self._cost(self._budgets.get(trial.parent or 0, 0), trial.budget)
 
     def reason(self) -> str | None:
-        return f"epochs trained: {self._total} of {self._limit}" if self._total >= self._limit else None
+        return f"epochs trained: {self._total:g} of {self._limit}" if self._total >= self._limit else None
 
 
 class Spent(Rule):
@@ -107,7 +108,7 @@ def rules_of(
     """The rules that the settings ask for; the meters tell what the search took so far."""
     rules: list[Rule] = []
     if study.stop_epochs is not None:
-        rules.append(Epochs(study.stop_epochs))
+        rules.append(Epochs(study.stop_epochs, Fidelity.of(study.model_dump()).cost))
     if study.stop_time_s is not None:
         rules.append(Spent(study.stop_time_s, "s", duration_s))
     if study.stop_energy_j is not None:

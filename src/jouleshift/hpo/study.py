@@ -34,16 +34,16 @@ def outcome_of(result: Evaluation | Failure) -> Outcome:
     return result if isinstance(result, Failure) else result.objectives
 
 
-def replay(scheduler: Scheduler, events: list[Event]) -> list[Trial]:
+def replay(scheduler: Scheduler, events: list[Event], elsewhere: bool = False) -> list[Trial]:
     """Bring a fresh scheduler to the state of the journal; return the trials that have no result yet.
 
-    Raises `BadInput` where the scheduler does not propose what is recorded: the run was made with another
-    version of it or of its libraries.
+    With `elsewhere` the journal was begun on another machine or by other versions. Raises `BadInput` where
+    the scheduler does not propose what is recorded and cannot take it up either.
     """
     running: dict[int, Trial] = {}
     for event in events:
         if isinstance(event, Asked):
-            if not scheduler.repeat(event.trial):
+            if not scheduler.repeat(event.trial, elsewhere):
                 raise BadInput(
                     f"the scheduler does not repeat recorded trial {event.trial.id}; this run was made with "
                     "other versions (see env.json): continue it with those, or start anew with --fresh"
@@ -70,15 +70,17 @@ def run_study(
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_finished: Callable[[TrialRecord], None] = lambda record: None,
     rules: Sequence[Rule] = (),
+    elsewhere: bool = False,
 ) -> str | None:
     """Run until `trials` trials have a result, those already in the journal included.
 
     It ends earlier where a rule says so or the scheduler has nothing more to propose, a finite space being
     exhausted: then the reason is returned.
 
-    `on_finished` gets each finished trial once it is in the journal, to drop files no longer needed.
+    `on_finished` gets each finished trial once it is in the journal, to drop files no longer needed. With
+    `elsewhere` the run was begun on another machine or by other versions.
     """
-    course = _Course(scheduler, journal, trials, rules)
+    course = _Course(scheduler, journal, trials, rules, elsewhere)
     running = 0
     while True:
         while executor.free and (trial := course.next(running)) is not None:
@@ -100,9 +102,16 @@ def run_study(
 class _Course:
     """Where a study stands: each step into the journal, then to the scheduler and the rules."""
 
-    def __init__(self, scheduler: Scheduler, journal: Journal, trials: int, rules: Sequence[Rule]) -> None:
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        journal: Journal,
+        trials: int,
+        rules: Sequence[Rule],
+        elsewhere: bool,
+    ) -> None:
         self._scheduler, self._journal, self._trials, self._rules = scheduler, journal, trials, rules
-        self._waiting = replay(scheduler, journal.events)
+        self._waiting = replay(scheduler, journal.events, elsewhere)
         self._asked = len(journal.records)
         self._exhausted = False
         self.finished = self._asked - len(self._waiting)
