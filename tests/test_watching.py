@@ -1,6 +1,7 @@
 """`status --watch`: what is drawn, what is written elsewhere, and when it ends."""
 
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from jouleshift import store, watching
 from jouleshift.analysis.digest import digest
+from jouleshift.cli import app
 from jouleshift.errors import BadInput
 from jouleshift.journal import Asked, Finished
 from jouleshift.records import Failure, Run, Trial, TrialRecord
@@ -103,8 +105,65 @@ def test_a_run_that_nobody_writes_is_shown_once(tmp_path, started):
 
 
 def test_what_is_no_run_is_refused(tmp_path):
-    with pytest.raises(BadInput, match="is not a run directory"):
-        watching.watch(tmp_path, console(False))
+    for place in (tmp_path, tmp_path / "nothing"):
+        with pytest.raises(BadInput, match="is not a run directory"):
+            watching.watch(place, console(False))
+    assert list(tmp_path.iterdir()) == [], "who only looks leaves nothing"
+
+
+def test_a_search_that_still_loads_is_waited_for(tmp_path):
+    run, screen = tmp_path / "run", console(False)
+    with store.Journal(run) as journal:
+        watcher = threading.Thread(target=watching.watch, args=(run, screen, 0.05))
+        watcher.start()
+        watcher.join(0.5)
+        assert watcher.is_alive()
+        assert "is beginning" in screen.file.getvalue()
+        (run / store.CONFIG).write_text(RUN_SETTINGS)
+        journal.append(Asked(Trial(1, {}, 9, 0)))
+        journal.append(Finished(1, evaluation(0.5, 1e-7), 1.0))
+    watcher.join(10)
+    assert not watcher.is_alive()
+    assert "[1/10] trial 1" in screen.file.getvalue()
+
+
+def test_a_search_that_ends_while_it_loads_is_no_run(tmp_path):
+    run, failed = tmp_path / "run", []
+
+    def watch():
+        try:
+            watching.watch(run, console(False), 0.05)
+        except BadInput as error:
+            failed.append(str(error))
+
+    with store.Journal(run):
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        watcher.join(0.3)
+    watcher.join(10)
+    assert "is not a run directory" in failed[0]
+
+
+def status(run, capsys):
+    app(["status", str(run)], exit_on_error=False, print_error=False, result_action="return_value")
+    return capsys.readouterr().out
+
+
+def test_status_says_who_writes_a_run(started, capsys):
+    run, journal = started
+    said = status(run, capsys)
+    assert (
+        "2 of 10" in said
+        and f"Process {os.getpid()} on " in said
+        and "writes this run, since 0 minutes." in said
+    )
+    journal.__exit__(None, None, None)
+    assert status(run, capsys).endswith("No process writes this run now.\n")
+
+
+def test_status_of_a_search_that_still_loads_is_no_error(tmp_path, capsys):
+    with store.Journal(tmp_path / "run"):
+        assert "writes this run" in status(tmp_path / "run", capsys)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)

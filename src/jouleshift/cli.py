@@ -87,7 +87,7 @@ def demo(
 
 @app.command
 def status(run: Path, *, watch: bool = False) -> None:
-    """What of a run is done, what failed, and the front so far.
+    """What of a run is done, what failed, the front so far, and whether a process still writes it.
 
     Parameters
     ----------
@@ -96,16 +96,21 @@ def status(run: Path, *, watch: bool = False) -> None:
     watch
         show it while a search writes it, until that ends
     """
+    from datetime import UTC, datetime
+
     from rich.console import Console
 
     from jouleshift import store
 
+    console = Console()
     if watch:
         from jouleshift.watching import watch as watch_run
 
-        watch_run(run, Console())
-    read = store.read_run(run)
-    show_run(read, Console())
+        watch_run(run, console)
+    if not store.is_beginning(run):
+        show_run(store.read_run(run), console)
+    written = store.written_in_words(run, datetime.now(UTC))
+    console.print(written, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command

@@ -22,6 +22,7 @@ from jouleshift.config import StudyConfig
 from jouleshift.errors import BadInput
 from jouleshift.journal import Event, encode, read_events, records
 from jouleshift.records import Run, TrialRecord
+from jouleshift.words import count
 
 JOURNAL = "trials.jsonl"
 VERIFICATION = "verify.jsonl"
@@ -31,6 +32,8 @@ CHECKPOINTS = "checkpoints"
 LOG = "run.log"
 _LOCK = "run.lock"
 _HOLDER = "run.holder.json"
+_LONG_AGO = datetime.fromtimestamp(0, UTC)
+"""Stands for an unknown time."""
 _READ_OF_ENVIRONMENT = {
     "versions": dict,
     "max_depth": int,
@@ -123,14 +126,33 @@ def _held(directory: Path) -> Iterator[None]:
 
 def written_since(directory: Path) -> datetime | None:
     """Since when a process has been writing this run; None where none is."""
+    if not (directory / _LOCK).exists():  # who only looks leaves no file
+        return None
     lock = FileLock(directory / _LOCK)
     try:
         with lock.acquire(timeout=0):
             return None
     except Timeout:
-        return datetime.fromisoformat(_holder(directory).get("since", "1970-01-01T00:00:00+00:00"))
+        return datetime.fromisoformat(_holder(directory).get("since", _LONG_AGO.isoformat()))
     except OSError:
         return None
+
+
+def is_beginning(directory: Path) -> bool:
+    """Whether a process holds a run that has no settings yet: it still loads data and libraries."""
+    return not (directory / CONFIG).is_file() and written_since(directory) is not None
+
+
+def written_in_words(directory: Path, now: datetime) -> str:
+    """Whether a process writes this run at the moment, and since when."""
+    since = written_since(directory)
+    if since is None:
+        return "No process writes this run now."
+    who = _describe(directory)
+    known = (
+        f", since {count(round((now - since).total_seconds() / 60), 'minute')}" if since > _LONG_AGO else ""
+    )
+    return f"{who[0].upper()}{who[1:]} writes this run{known}."
 
 
 def _holder(directory: Path) -> dict[str, Any]:

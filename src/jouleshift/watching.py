@@ -66,13 +66,25 @@ class Followed:
 
 
 def watch(directory: Path, console: Console, pause_s: float = 0.5) -> None:
-    """Show a run until no process writes it any more: a picture on a terminal, plain lines elsewhere."""
+    """Show a run until no process writes it any more: a picture on a terminal, plain lines elsewhere.
+
+    A search that is only beginning is waited for.
+    """
+    _until_it_has_begun(directory, console, pause_s)
     followed = Followed.of(directory)
     if console.is_terminal:
         with Live(console=console, auto_refresh=False, transient=True) as live:
             _until_it_ends(followed, pause_s, lambda: live.update(shown(followed, console), refresh=True))
     else:
         _until_it_ends(followed, pause_s, tell=lambda event, number: _tell(followed, event, number, console))
+
+
+def _until_it_has_begun(directory: Path, console: Console, pause_s: float) -> None:
+    if store.is_beginning(directory):
+        words = f"{directory} is beginning: data and libraries are being loaded"
+        console.print(words, highlight=False, markup=False, soft_wrap=True)
+    while store.is_beginning(directory):
+        time.sleep(pause_s)
 
 
 def _until_it_ends(

@@ -16,6 +16,12 @@ NOT_RUN = {
     "python3 -m venv": "installs from the network",
     "python -m benchmarks.": "hours; the benchmarks have tests of their own",
     "jouleshift paper all": "days on a GPU; each experiment alone is run",
+    "pip install optuna-dashboard": "installs from the network",
+    "optuna-dashboard ": "serves until it is stopped; tests/report/test_interop.py reads the file",
+    "tensorboard ": "serves until it is stopped; tests/tracking reads the events",
+    "mlflow ": "serves until it is stopped",
+    "jouleshift search photos/ --model tiny --trials 60 --out runs/logged --track mlflow": "needs mlflow; "
+    "tests/tracking runs where it is installed",
     "dask ": "needs a cluster; tests/cluster has workers of its own",
     "jouleshift search digits --model tiny --trials 20 --out /shared": "needs a cluster",
     "jouleshift search digits --energy deployed --power-w 15 --measure-on": "needs a cluster",
@@ -51,6 +57,12 @@ class Snippet:
     text: str
 
 
+def files(page: Path) -> dict[str, str]:
+    """Python blocks that are files: their first line is the name as a comment."""
+    named = ((re.match(r"# (\w+\.py)\n", s.text), s.text) for s in snippets(page) if s.language == "python")
+    return {name.group(1): text for name, text in named if name}
+
+
 def snippets(page: Path) -> list[Snippet]:
     """The blocks of a page that can be run, in order."""
     text = page.read_text(encoding="utf-8")
@@ -64,6 +76,7 @@ def snippets(page: Path) -> list[Snippet]:
 def commands(text: str) -> list[str]:
     """The commands of a shell block, one each, without comments."""
     joined = text.replace("\\\n", " ")
+    joined = re.sub(r"^PYTHONPATH=\. ", "", joined, flags=re.MULTILINE)  # `python -m` has it anyway
     found = [shlex.join(shlex.split(line, comments=True)) for line in joined.splitlines()]
     return [command for command in found if command]
 

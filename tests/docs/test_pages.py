@@ -1,15 +1,35 @@
 """Every command and snippet of README.md and docs/ is run, or its reason not to be is in `pages.NOT_RUN`."""
 
 import io
+import re
 import shlex
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from ConfigSpace import ConfigurationSpace
 from PIL import Image
 
+from jouleshift.analysis.digest import digest
 from jouleshift.cli import app
-from tests.docs.pages import CHANGED, PAGES, ROOT, commands, inline_commands, quick, snippets, why_not_run
+from jouleshift.hpo import make_scheduler
+from jouleshift.report.html import page as page_of
+from jouleshift.report.insight import insight
+from jouleshift.report.numbers import NAMES
+from tests.analysis.synthetic import hyperband_run
+from tests.docs.pages import (
+    CHANGED,
+    PAGES,
+    ROOT,
+    commands,
+    files,
+    inline_commands,
+    quick,
+    snippets,
+    why_not_run,
+)
+from tests.report.test_page import WORLD
 from tests.test_cli import jouleshift
 
 RUN_ELSEWHERE = {"docs/energy.md": "tests/energy/test_docs.py"}
@@ -42,7 +62,13 @@ def test_each_command_is_ours_and_understood_or_has_a_reason(where, command):
 
 def test_reasons_are_of_commands_that_exist():
     """Those of pages that are here; docs/cluster.md has its own."""
-    begun = ("python3 -m venv", "python -m benchmarks.", "jouleshift paper all")
+    begun = (
+        "python3 -m venv",
+        "python -m benchmarks.",
+        "jouleshift paper all",
+        "optuna-dashboard ",
+        "mlflow ",
+    )
     assert [s for s in begun if not any(c.startswith(s) for _, c in SHELL)] == []
 
 
@@ -76,6 +102,8 @@ def test_the_commands_of_a_page_run_in_order(page, tmp_path):
     stage(tmp_path)
     if page.name in SEARCHED:
         assert jouleshift(*quick(SEARCHED[page.name])[1:], cwd=tmp_path, timeout=300).returncode == 0
+    for name, text in files(page).items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
     for snippet in snippets(page):
         for command in commands(snippet.text) if snippet.language == "sh" else []:
             if not why_not_run(command):
@@ -94,6 +122,44 @@ def test_cheap_commands_run(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     app(shlex.split(command)[1:], exit_on_error=False, print_error=False, result_action="return_value")
     assert capsys.readouterr().out.strip()
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """The module of docs/search.md where Python finds it."""
+    (tmp_path / "mine.py").write_text(files(ROOT / "docs" / "search.md")["mine.py"], encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("mine", None)
+
+
+@pytest.mark.parametrize("name", ["mine:Promising", "mo-hyperband"])
+def test_the_scheduler_and_the_acquisition_of_the_page_search_and_replay(name, mine):
+    space = ConfigurationSpace({"x": (0.0, 1.0), "kind": ["a", "b"]}, seed=0)
+    acquisition = {"acquisition": "mine:most_accurate"} if name == "mo-hyperband" else {}
+    runs = []
+    for _ in range(2):
+        scheduler = make_scheduler(name, space, max_budget=9, seed=3, **acquisition)
+        trials = []
+        for _ in range(30):
+            trial = scheduler.ask()
+            trials.append(trial)
+            error = (trial.config["x"] - 0.7) ** 2 + 0.5 / trial.budget
+            scheduler.tell(trial, {"error": error, "energy_j": trial.config["x"]})
+        runs.append(trials)
+    assert runs[0] == runs[1]
+    assert any(t.parent is not None and t.budget == 9 for t in runs[0])
+
+
+def test_the_report_page_names_every_table_and_panel():
+    text = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
+    assert [name for name in NAMES if f"`tables/{name}.csv`" not in text] == []
+    view = digest([hyperband_run(60)])
+    shown = re.findall(r"<h2[^>]*>(.*?)</h2>", page_of(view, WORLD, "x", insight(view, trees=4)))
+    assert [heading for heading in shown if re.sub(r" \(\d+\)", "", heading) not in text] == []
+    for page in ("README.md", "docs/architecture.md", "docs/quickstart.md"):
+        assert "report.md" in (ROOT / page).read_text(encoding="utf-8")
+    assert "tables/" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def run_python(page, folder):

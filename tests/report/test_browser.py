@@ -91,6 +91,30 @@ def test_table_rows_and_arrow_keys_pick_a_network(opened):
     assert picked.text.startswith(f"trial {numbers[1]},")
 
 
+def test_keys_reach_the_front_and_what_they_pick_is_said(opened):
+    from selenium.webdriver.common.keys import Keys
+
+    browser = opened(
+        run_of(
+            record(1, 0.4, 4e-9, bracket=-1), record(2, 0.3, 3e-9), record(3, 0.5, 2e-9), record(4, 0.9, 9e-9)
+        )
+    )
+    plot, said = browser.find_element("id", "front-plot"), browser.find_element("id", "front-said")
+    assert (plot.get_attribute("role"), plot.get_attribute("tabindex")) == ("application", "0")
+    assert plot.get_attribute("aria-label") and plot.get_attribute("aria-roledescription")
+    assert "arrow keys" in browser.find_element("id", plot.get_attribute("aria-describedby")).text
+    assert said.get_attribute("role") == "status"
+    told = lambda: said.get_attribute("textContent")  # noqa: E731
+    plot.send_keys(Keys.HOME)
+    assert told() == "trial 3, on the front, 1 of 3 by energy: accuracy 50.0 %, energy 2 nJ"
+    plot.send_keys(Keys.ARROW_RIGHT)
+    assert told() == "trial 2, on the front, 2 of 3 by energy: accuracy 70.0 %, energy 3 nJ"
+    plot.send_keys(Keys.END)
+    assert told().startswith("trial 1, default configuration, 3 of 3")
+    plot.send_keys(Keys.ARROW_RIGHT)
+    assert told().startswith("trial 1,"), "there is nothing further right"
+
+
 def test_the_ring_is_round_the_picked_network_on_a_logarithmic_axis_too(opened):
     browser = opened(run_of(record(1, 0.4, 1e-7, bracket=-1), record(2, 0.3, 1e-9)))
     middle = (
@@ -226,6 +250,9 @@ def test_the_picked_network_is_shown_layer_by_layer(opened):
     browser.find_element("css selector", "tr[data-point='0-2'] button").click()
     wait_for(lambda: "trial 2" in browser.find_element("id", "layers-of").text)
     assert browser.execute_script(sums) == [["adds", "0.00", "3.00"], ["shifts", "1.50", "1.50"]]
+    browser.find_element("css selector", "section[aria-labelledby='layers'] summary").click()
+    table = [row.text for row in browser.find_elements("css selector", "#layers-table tr")]
+    assert table == ["layer energy/nJ adds/nJ shifts/nJ", "conv1 1.5 0 1.5", "linear 4.5 3 1.5"]
 
 
 def test_the_verified_front_is_drawn_first(opened):

@@ -119,7 +119,12 @@ def test_a_light_report_is_complete_without_a_script():
     assert "<script" not in text
     assert "<button" not in text
     assert "script-src &#x27;none&#x27;" in text
-    assert re.findall(r'(?:src|href)="([^"#]*)"', text) == ["front.csv", "trials.csv"]
+    assert re.findall(r'(?:src|href)="([^"#]*)"', text) == [
+        "front.csv",
+        "trials.csv",
+        "tables/importance.csv",
+        "tables/cost.csv",
+    ]
     headings = re.findall(r"<h2[^>]*>(.*?)</h2>", text)
     assert headings[:4] == ["Front", "The front as a table", "What matters", "What the search took"]
     assert "Most important for the error" in text

@@ -68,7 +68,7 @@ def test_scripts_run_only_by_their_hash():
 def test_nothing_is_loaded_from_elsewhere():
     text = page(digest([hyperband_run(20)]), WORLD, "x")
     own = re.sub(r"<script>.*?</script>", "", text, flags=re.S)
-    assert not re.findall(r'(?:src|href)="(?!#|front\.csv|trials\.csv|front\.png)[^"]*"', own)
+    assert not re.findall(r'(?:src|href)="(?!#|front\.csv|trials\.csv|front\.png|tables/\w+\.csv)[^"]*"', own)
     assert "http" not in re.sub("http-equiv", "", own)
 
 
@@ -98,9 +98,12 @@ def test_a_report_of_any_run(name, tmp_path):
         "front.csv",
         "front.png",
         "report.html",
+        "tables",
         "trials.csv",
     ]
     assert made.stat().st_size < 6_000_000
+    linked = re.findall(r'href="(tables/[^"]+)"', made.read_text(encoding="utf-8"))
+    assert sorted(linked) == sorted(f"tables/{p.name}" for p in (made.parent / "tables").iterdir())
     assert len((made.parent / "trials.csv").read_text().splitlines()) == 1 + len(RUNS[name].trials)
     Image.open(made.parent / "front.png").verify()
 

@@ -45,7 +45,7 @@ def report(
     light: bool = False,
     elsewhere: Elsewhere = None,
 ) -> None:
-    """Write report.html, front.png, trials.csv and front.csv of one or several runs.
+    """Write report.html, front.png, trials.csv, front.csv and tables/ of one or several runs.
 
     Emissions are for the first run's place unless another is given. With a CSV as --intensity it also says
     when a search as long as the first run would have emitted least.

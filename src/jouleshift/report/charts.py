@@ -16,6 +16,7 @@ from jouleshift.analysis.importance import Curve, Importance, RunImportance
 from jouleshift.records import Evaluation
 from jouleshift.report.canvas import wants_log
 from jouleshift.report.markup import plain
+from jouleshift.report.sheet import evenly
 from jouleshift.report.units import Unit, unit_for
 
 Figure = dict[str, Any]
@@ -100,7 +101,7 @@ def marginals_chart(found: RunImportance, unit: Unit, most: int = 4) -> Figure:
         (found.energy, ENERGY, unit.scale, f"energy ({unit.name})"),
     )
     for row, (forest, color, scale, label) in enumerate(rows):
-        for column, name in enumerate(_most_important(forest, most)):
+        for column, name in enumerate(most_important(forest, most)):
             number = row * most + column + 1
             suffix = "" if number == 1 else str(number)
             domain = next(d for d in forest.domains if d.name == name)
@@ -114,7 +115,8 @@ def marginals_chart(found: RunImportance, unit: Unit, most: int = 4) -> Figure:
     return {"data": traces, "layout": layout}
 
 
-def _most_important(forest: Importance, most: int) -> list[str]:
+def most_important(forest: Importance, most: int = 4) -> list[str]:
+    """The hyperparameters that explain most alone."""
     effects = sorted(forest.main_effects(), key=lambda e: -e.mean)
     return [e.names[0] for e in effects[:most]]
 
@@ -222,17 +224,22 @@ def energy_axis(energies: Sequence[float], unit: Unit) -> dict[str, Any]:
     return {"title": {"text": f"energy per image ({unit.name})"}, "type": kind}
 
 
-def along_chart(view: Digest, most: int = 6) -> Figure | None:
+def format_names(view: Digest, most: int = 6) -> list[str]:
+    """The hyperparameters of the number format, as the front's configurations have them."""
+    config = view.front[0].record.trial.config if view.front else {}
+    return [n for n in config if any(w in n for w in ("depth", "bits", "shift_type"))][:most]
+
+
+def along_chart(view: Digest, most: int = 120) -> Figure | None:
     """The hyperparameters of the number format along the front, from frugal to accurate."""
-    points = list(reversed(view.front))
+    points = evenly(list(reversed(view.front)), most)
     config = [p.record.trial.config for p in points]
-    names = [n for n in (config[0] if config else {}) if any(w in n for w in ("depth", "bits", "shift_type"))]
-    if len(points) < 2 or not names:
+    shown = format_names(view)
+    if len(points) < 2 or not shown:
         return None
     energies = [e.energy.energy_j or 0.0 for p in points if isinstance(e := p.record.result, Evaluation)]
     unit = unit_for(energies, "J")
     x = [float(f"{energy_j / unit.scale:.5g}") for energy_j in energies]
-    shown = names[:most]
     last = "y" if len(shown) == 1 else f"y{len(shown)}"
     xaxis = {**energy_axis(energies, unit), "anchor": last}
     layout: dict[str, Any] = {"showlegend": False, "xaxis": xaxis}

@@ -1,5 +1,5 @@
-"""Everything derived from the journal, written beside it: trials.csv, front.csv, front.png, report.html, and
-verified.csv where the front was verified.
+"""Everything derived from the journal, written beside it: trials.csv, front.csv, front.png, report.html,
+verified.csv where the front was verified, and in tables/ the numbers behind each figure (`numbers`).
 
 Each file is written whole under another name and then renamed, so a reader or a crash never meets half a
 file. All of them may be deleted; the next report makes them again.
@@ -8,6 +8,7 @@ file. All of them may be deleted; the next report makes them again.
 import hashlib
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,9 @@ from jouleshift.errors import BadInput
 from jouleshift.records import CarbonIntensity, Run
 from jouleshift.report.figures import front_png
 from jouleshift.report.html import light_page, page
-from jouleshift.report.insight import insight
+from jouleshift.report.insight import Insight, insight
+from jouleshift.report.numbers import NAMES, sheets
+from jouleshift.report.sheet import FOLDER
 from jouleshift.report.tables import Row, columns, hyperparameters, row, to_csv
 from jouleshift.report.verified import verified_csv
 
@@ -51,12 +54,23 @@ def write_report(
         "front.csv": trials_csv(view, view.front, intensity).encode(errors="replace"),
         "report.html": text.encode(errors="replace"),
     }
+    tables = sheets(view, found or Insight(), intensity)
+    files |= {sheet.file: sheet.csv().encode(errors="replace") for sheet in tables}
     if not live:
         files["front.png"] = front_png(view, title, found.attainment if found else None)
     if view.verification is not None:
         files["verified.csv"] = verified_csv(view, intensity).encode(errors="replace")
     write_files(target, files)
+    _remove_others(target, {sheet.name for sheet in tables})
     return target / "report.html"
+
+
+def _remove_others(target: Path, written: set[str]) -> None:
+    """Remove tables of an earlier report that this one does not have; other files stay."""
+    for name in NAMES:
+        if name not in written:
+            with suppress(OSError):
+                (target / FOLDER / f"{name}.csv").unlink(missing_ok=True)
 
 
 def _target(runs: Sequence[Run]) -> Path:
@@ -80,14 +94,19 @@ def trials_csv(view: Digest, points: Sequence[Point], intensity: CarbonIntensity
 
 
 def write_files(directory: Path, contents: dict[str, bytes]) -> None:
-    """Write files into a directory, made if missing, each whole or not at all; BadInput where that fails."""
+    """Write files into a directory, each whole or not at all; BadInput where that fails.
+
+    Names may have a folder in front. What is missing of directory and folder is made.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
-            part = directory / f".{name}.{os.getpid()}.part"
+            path = directory / name
+            path.parent.mkdir(exist_ok=True)
+            part = path.with_name(f".{path.name}.{os.getpid()}.part")
             try:
                 part.write_bytes(content)
-                part.replace(directory / name)
+                part.replace(path)
             finally:
                 part.unlink(missing_ok=True)
     except OSError as error:

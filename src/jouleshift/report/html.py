@@ -14,9 +14,12 @@ from importlib.resources import files
 from jouleshift.analysis.digest import Digest
 from jouleshift.records import CarbonIntensity
 from jouleshift.report import sections
+from jouleshift.report.course import cost
+from jouleshift.report.front_section import front_figure, front_table
 from jouleshift.report.insight import Insight
 from jouleshift.report.markup import Markup, element, join, json_script
-from jouleshift.report.panels import cost, light_importance, panels
+from jouleshift.report.matters import light_importance
+from jouleshift.report.panels import panels
 from jouleshift.report.payload import payload
 from jouleshift.report.sentences import front_in_words
 from jouleshift.report.sketch import front_sketch
@@ -38,7 +41,7 @@ def page(
         "body",
         element("a", "Skip to the front", href="#front", class_="skip"),
         sections.head(view, title, live),
-        element("main", leading, _main(view, intensity, below)),
+        element("main", leading, _main(view, found, intensity, below)),
         element("footer", "Made by jouleshift. This file is complete: it opens offline and loads nothing."),
         element("div", id="tip", hidden=True, aria_hidden="true"),
         element("script", Markup(data), type="application/json", id="data"),
@@ -62,7 +65,7 @@ def light_page(view: Digest, intensity: CarbonIntensity, title: str, found: Insi
             "main",
             verified_section(view),
             front,
-            sections.front_table(view, intensity, pick=False),
+            front_table(view, intensity, pick=False),
             light_importance(view, found.importance if found else None),
             cost(view, intensity),
             sections.failures(view),
@@ -90,10 +93,10 @@ def _own(name: str) -> str:
     return files("jouleshift.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _main(view: Digest, intensity: CarbonIntensity, below: Markup) -> Markup:
+def _main(view: Digest, found: Insight, intensity: CarbonIntensity, below: Markup) -> Markup:
     return join(
-        sections.front_figure(view),
-        sections.front_table(view, intensity),
+        front_figure(view, found),
+        front_table(view, intensity),
         below,
         sections.failures(view),
         sections.facts(view),

@@ -6,7 +6,7 @@ const report = (() => {
   const ROLE_NAMES = ["on the front", "default configuration", "dominated", "lower budget", "infeasible"];
   const MANY = 1500;
   const byId = (id) => document.getElementById(id);
-  const plot = byId("front-plot"), tip = byId("tip"), picked = byId("picked");
+  const plot = byId("front-plot"), tip = byId("tip"), picked = byId("picked"), said = byId("front-said");
   const all = data.trial.map((_, i) => i);
   const listeners = [];
   let chosen = data.pick ?? -1, drawn = false, colour = null, passes = () => true;
@@ -20,6 +20,13 @@ const report = (() => {
     node.append(...children);
     return node;
   };
+  // A table with a heading for each column; the first cell of a row is its heading.
+  const makeTable = (headings, rows) => {
+    const heads = headings.map((text, k) => Object.assign(make("th", text), { scope: "col", className: k ? "" : "text" }));
+    const lines = rows.map(([first, ...rest]) =>
+      make("tr", "", Object.assign(make("th", first), { scope: "row", className: "text" }), ...rest.map((text) => make("td", text))));
+    return make("table", "", make("thead", "", make("tr", "", ...heads)), make("tbody", "", ...lines));
+  };
   const label = (i) => `trial ${data.trial[i]}` + (data.runs.length > 1 ? ` of ${data.runs[data.run[i]]}` : "");
   const valueOf = (column, i) => {
     const value = column.values[i];
@@ -31,7 +38,7 @@ const report = (() => {
     ["accuracy", `${(100 - data.error[i]).toFixed(1)} %`],
     ["error", `${data.error[i].toFixed(1)} %`],
     ["energy", `${Number(data.energy[i].toPrecision(4))} ${data.unit}`],
-    ["CO₂eq", `${data.emissions[i]} ${data.gram}`],
+    ["CO₂eq", `${Number((data.energy[i] * data.grams).toPrecision(4))} ${data.gram}`],
     ["epochs", String(data.budget[i])],
     ...data.config.map((column) => [column.name, valueOf(column, i)]),
   ];
@@ -51,15 +58,8 @@ const report = (() => {
   function path(i) {
     const steps = data.paths[i];
     if (!steps || !steps.length) return [];
-    const cell = (text) => make("td", text);
-    const rows = steps.map(([name, old, now, error, energy]) => {
-      const head = make("th", name);
-      head.scope = "row";
-      return make("tr", "", head, cell(`${old} → ${now}`), cell(`${error} %`), cell(`${energy} ${data.unit}`));
-    });
-    const headings = ["change", "from → to", "predicted error", "predicted energy"].map((text) => make("th", text));
-    for (const heading of headings) heading.scope = "col";
-    const table = make("table", "", make("thead", "", make("tr", "", ...headings)), make("tbody", "", ...rows));
+    const rows = steps.map(([name, old, now, error, energy]) => [name, `${old} → ${now}`, `${error} %`, `${energy} ${data.unit}`]);
+    const table = makeTable(["change", "from → to", "predicted error", "predicted energy"], rows);
     table.className = "words";
     const box = make("div", "", table);
     box.className = "scroll";
@@ -202,15 +202,26 @@ const report = (() => {
     for (const listener of listeners) listener();
   }
 
-  // Arrow keys walk along the front, for whoever has no mouse.
+  // Keys walk along the front, for whoever has no mouse. A drawing becomes a widget for that: screen readers pass keys on
+  // to an application, and a line tells what is picked.
   const walk = all.filter((i) => data.role[i] <= DEFAULT).sort((a, b) => data.energy[a] - data.energy[b]);
-  plot.addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!step || !walk.length) return;
+  if (walk.length) {
+    plot.setAttribute("role", "application");
+    plot.setAttribute("aria-roledescription", "scatter plot to walk through");
+    plot.addEventListener("keydown", step);
+  }
+
+  function step(event) {
+    const at = walk.indexOf(chosen), last = walk.length - 1;
+    const to = {
+      ArrowRight: Math.min(last, at + 1), ArrowLeft: at < 0 ? last : Math.max(0, at - 1), Home: 0, End: last,
+    }[event.key];
+    if (to === undefined || event.ctrlKey || event.altKey || event.metaKey) return;
     event.preventDefault();
-    const at = walk.indexOf(chosen);
-    pick(walk[at < 0 ? (step > 0 ? 0 : walk.length - 1) : Math.min(walk.length - 1, Math.max(0, at + step))]);
-  });
+    pick(walk[to]);
+    said.textContent = `${title(walk[to], "b").textContent}, ${to + 1} of ${walk.length} by energy: ` +
+      describe(walk[to]).slice(0, 3).filter(([name]) => name !== "error").map((pair) => pair.join(" ")).join(", ");
+  }
 
   const position = new Map(all.map((i) => [`${data.run[i]}-${data.trial[i]}`, i]));
   for (const row of document.querySelectorAll("tr[data-point]")) {
@@ -236,7 +247,7 @@ const report = (() => {
   if (chosen >= 0 || walk.length) pick(chosen >= 0 ? chosen : walk[0]);
   draw();
   return {
-    data, all, css, tint, plain, make, axis, base, config, listen, draw, setColour, setFilter, valueOf, byId, label,
+    data, all, css, tint, plain, make, makeTable, axis, base, config, listen, draw, setColour, setFilter, valueOf, byId, label,
     FRONT, DEFAULT, REJECTED, listeners, colour: () => colour, passes: (i) => passes(i), chosen: () => chosen,
   };
 })();

@@ -1,7 +1,7 @@
 // The controls of the front and the figures below it, each drawn when it comes near the screen.
 "use strict";
 (() => {
-  const { data, all, css, tint, plain, make, axis, base, config, byId } = report;
+  const { data, all, css, tint, plain, make, makeTable, axis, base, config, byId } = report;
 
   // "var:front" and "var:front/0.2" in figures from the report are colours of the style sheet.
   function resolve(value) {
@@ -90,6 +90,9 @@
     if (first) report.listen(node);
   }
 
+  // What is escaped for plotly.js, as it was.
+  const shown = (text) => text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
+
   // Energy by layer of the picked network, or of the first that has it.
   function drawLayers() {
     const chosen = report.chosen();
@@ -99,6 +102,12 @@
     const traces = Object.entries(causes).map(([name, y], k) => ({
       type: "bar", name, x: names, y, marker: { color: css(`c${(k % 8) + 1}`) },
     }));
+    const rows = names.map((name, k) => [
+      name, String(Number(Object.values(causes).reduce((sum, y) => sum + y[k], 0).toPrecision(4))),
+      ...Object.values(causes).map((y) => String(y[k])),
+    ].map(shown));
+    const headings = ["energy", ...Object.keys(causes).map(shown)].map((name) => `${name}/${data.unit}`);
+    byId("layers-table").replaceChildren(makeTable(["layer", ...headings], rows));
     const layout = {
       ...base(), barmode: "stack", legend: { ...base().legend, traceorder: "normal" },
       xaxis: { ...axis(), type: "category", tickfont: { size: 10 }, tickangle: -60 },

@@ -1,7 +1,8 @@
 """The data that the page's script draws from: columns of numbers, as small as they can be.
 
 A run may have ten thousand trials, so nothing is repeated per trial: a column per quantity, categories as
-codes into their list of levels, numbers with as many digits as a screen can show.
+codes into their list of levels, numbers with as many digits as a screen can show. Emissions are energies
+times one factor, `grams`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,12 +11,13 @@ from typing import Any
 from jouleshift.analysis.attainment import Attainment
 from jouleshift.analysis.digest import Digest, Point, Role
 from jouleshift.analysis.pareto import FloatArray, objectives, points_of
-from jouleshift.records import CarbonIntensity, Evaluation, Value
+from jouleshift.records import CarbonIntensity, EnergyReading, Evaluation, Value
 from jouleshift.report.canvas import wants_log
 from jouleshift.report.figures import energy_unit
 from jouleshift.report.insight import Insight
 from jouleshift.report.markup import plain
 from jouleshift.report.sentences import landmarks
+from jouleshift.report.sheet import evenly
 from jouleshift.report.tables import hyperparameters, show_value
 from jouleshift.report.units import Unit, unit_for
 
@@ -46,7 +48,7 @@ def payload(
         "budget": [r.trial.budget for r in records],
         "error": [_digits(100 * e, 5) for e in values[:, 0]],
         "energy": [_digits(j / unit.scale, 6) for j in values[:, 1]],
-        "emissions": [_digits(intensity.emissions_g(j) / gram.scale, 4) for j in values[:, 1]],
+        "grams": _digits(intensity.emissions_g(unit.scale) / gram.scale, 6),
         "config": [_column(name, shown) for name in hyperparameters(records)],
         "front": _staircase(points_of(view.comparison.front), unit.scale),
         "surfaces": found.attainment and _surfaces(found.attainment, unit.scale),
@@ -100,27 +102,44 @@ def _paths(view: Digest, found: Insight, shown: Sequence[Point], unit: Unit) -> 
     }
 
 
+MOST_CELLS = 12_000
+"""Numbers by layer and cause in the page, a hundred kilobytes; layers.csv has all."""
+
+
 def _layers(shown: Sequence[Point], unit: Unit, most: int = 40) -> dict[int, dict[str, Any]]:
-    """Energy by layer and cause of the front and the default, by position among the points shown."""
-    found: dict[int, dict[str, Any]] = {}
-    for index, point in enumerate(shown):
-        result = point.record.result
-        if point.role not in ("front", "default") or not isinstance(result, Evaluation):
-            continue
-        layers = result.energy.layers
-        if layers and len(found) < most:
-            inside = (cause for layer in layers.values() for cause in layer)
-            causes = dict.fromkeys([*result.energy.components, *inside])  # in the order of the other figure
-            found[index] = {
-                "names": [plain(name) for name in layers],
-                "causes": {
-                    plain(cause).replace("_", " "): [
-                        _digits(layer.get(cause, 0.0) / unit.scale, 4) for layer in layers.values()
-                    ]
-                    for cause in causes
-                },
-            }
-    return found
+    """Energy by layer and cause of the front and the default, by position among the points shown.
+
+    Of a long front, or of long networks, evenly some from the most accurate to the most frugal.
+    """
+    known = [
+        (index, point.record.result)
+        for index, point in enumerate(shown)
+        if point.role in ("front", "default") and isinstance(point.record.result, Evaluation)
+        and point.record.result.energy.layers
+    ]  # fmt: skip
+    known.sort(key=lambda entry: (shown[entry[0]].role == "front", entry[1].error))
+    size = max((len(r.energy.layers) * len(_causes(r.energy)) for _, r in known), default=1)
+    chosen = evenly(known, max(1, min(most, MOST_CELLS // size)))
+    return {index: _by_layer(result.energy, unit) for index, result in chosen}
+
+
+def _by_layer(energy: EnergyReading, unit: Unit) -> dict[str, Any]:
+    """Layers, and for each cause a number for each of them."""
+    return {
+        "names": [plain(name) for name in energy.layers],
+        "causes": {
+            plain(cause).replace("_", " "): [
+                _digits(layer.get(cause, 0.0) / unit.scale, 4) for layer in energy.layers.values()
+            ]
+            for cause in _causes(energy)
+        },
+    }
+
+
+def _causes(energy: EnergyReading) -> list[str]:
+    """All that a network spends energy on, in the order of the figure of causes."""
+    inside = (cause for layer in energy.layers.values() for cause in layer)
+    return list(dict.fromkeys([*energy.components, *inside]))
 
 
 def _surfaces(found: Attainment, scale: float) -> dict[str, list[list[float]]]:

@@ -1,26 +1,21 @@
 """The parts of the page that are words and tables, readable without its script."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jouleshift.analysis.digest import Digest, Point
-from jouleshift.analysis.pareto import hypervolume_share, objectives, points_of, reference_point
-from jouleshift.records import CarbonIntensity, Failure, TrialRecord
-from jouleshift.report.figures import energy_unit
+from jouleshift.analysis.digest import Digest
+from jouleshift.analysis.pareto import hypervolume_share, points_of, reference_point
+from jouleshift.records import Failure, TrialRecord
 from jouleshift.report.markup import Markup, element, join
 from jouleshift.report.sentences import (
     differences_in_words,
     energy_stamp,
     flags,
-    front_in_words,
     headline,
     show_setting,
     state_in_words,
 )
-from jouleshift.report.sketch import front_sketch
-from jouleshift.report.tables import further_objectives, hyperparameters, show_value
-from jouleshift.report.units import listed, percent, quantity, unit_for, upper_limit
+from jouleshift.report.units import listed, percent, quantity, upper_limit
 
 E = element
 
@@ -72,160 +67,10 @@ def _tiles(view: Digest) -> list[Markup]:
     return [E("li", E("b", number), E("span", text)) for number, text in tiles]
 
 
-def front_figure(view: Digest) -> Markup:
-    """The place of the interactive front, its words and its source."""
-    words = front_in_words(view)
-    return E(
-        "section",
-        E("h2", "Front", id="front"),
-        E(
-            "p",
-            "Each dot is a trained network; down and left is better. Hover or pick one for its "
-            "configuration, toggle groups in the legend, or walk along the front with the arrow keys.",
-            class_="lead screen",
-        ),
-        _controls() if view.results else None,
-        E(
-            "figure",
-            E(
-                "div",
-                front_sketch(view),
-                id="front-plot",
-                class_="plot",
-                tabindex=0,
-                role="img",
-                aria_label=words,
-            ),
-            E("figcaption", words),
-        ),
-        stamp(view),
-        E("div", id="picked", aria_live="polite"),
-        aria_labelledby="front",
-    )
-
-
-def _controls() -> Markup:
-    """Choices that the page's script fills: colour and filter by a hyperparameter."""
-    return E(
-        "div",
-        E("label", "Colour by ", E("select", E("option", "role", value=""), id="colour-by")),
-        E("label", "Show only ", E("select", E("option", "all", value=""), id="filter-by")),
-        E("span", id="filter-to"),
-        class_="controls",
-    )
-
-
 def stamp(view: Digest) -> Markup:
     """Where the energies come from; stands beside every figure and table that shows one."""
     noted = flags(view)
     return E("p", energy_stamp(view), f" (flags: {', '.join(noted)})" if noted else None, class_="stamp")
-
-
-def front_table(view: Digest, intensity: CarbonIntensity, pick: bool = True) -> Markup:
-    """The front and the default configuration as a table, with gains against the default; with `pick`, a
-    button for each network."""
-    comparison = view.comparison
-    apart = default_row(view)
-    shown = [*view.front, *([apart] if apart else [])]
-    records = [p.record for p in shown]
-    if not records:
-        return Markup()
-    unit = energy_unit(view)
-    gram = unit_for([intensity.emissions_g(e) for e in points_of(records)[:, 1]], "g")
-    names = hyperparameters(records)
-    further = further_objectives(records, view.goal)
-    headings = [
-        "trial",
-        "accuracy",
-        "points gained",
-        f"energy/{unit.name}",
-        "energy saved",
-        f"CO₂eq/{gram.name}",
-        *("/".join(heading) for heading, _ in further),
-    ]
-    header = [E("th", text, scope="col") for text in [*headings, *(n.replace("_", " ") for n in names)]]
-    winners = {id(r) for r in comparison.dominating}
-    body = []
-    for index, point in enumerate(shown):
-        error, energy_j = objectives(point.record) or (None, None)
-        gains = comparison.gains(point.record)
-        body.append(
-            E(
-                "tr",
-                E("th", _name(view, point, id(point.record) in winners, pick), scope="row"),
-                E("td", percent(None if error is None else 1 - error)),
-                _gain(gains[0] if gains else None, ""),
-                E("td", unit.show(energy_j)),
-                _gain(gains[1] if gains else None, " %"),
-                E("td", gram.show(None if energy_j is None else intensity.emissions_g(energy_j))),
-                [E("td", cells[index]) for _, cells in further],
-                [E("td", show_value(point.record.trial.config.get(n))) for n in names],
-                data_point=f"{point.run}-{point.record.trial.id}" if point.run >= 0 else None,
-                class_="is-default" if point.role == "default" else None,
-            )
-        )
-    return E(
-        "section",
-        E("h2", "The front as a table", id="table"),
-        E("p", _table_caption(intensity), class_="lead"),
-        E(
-            "div",
-            E("table", E("thead", E("tr", header)), E("tbody", body)),
-            class_="scroll",
-            tabindex=0,
-            role="region",
-            aria_labelledby="table",
-        ),
-        stamp(view),
-        E("p", "The same numbers: ", _file("front.csv"), ", all trials: ", _file("trials.csv"), "."),
-        _shipping(view),
-    )
-
-
-def _shipping(view: Digest) -> Markup | None:
-    """How one of the front becomes files; None where several runs have trials of the same number."""
-    if len(view.runs) > 1 or not view.front:
-        return None
-    command = f"jouleshift export {shlex.quote(str(view.runs[0].path))} --pick TRIAL --format onnx"
-    return E("p", "Ship one as ONNX, C, torch.export or safetensors: ", E("code", command))
-
-
-def default_row(view: Digest) -> Point | None:
-    """What stands for the default below the front: its trial, or the mean of several runs; None if on the
-    front."""
-    default = view.comparison.default
-    if default is None or any(r is default for r in view.comparison.front):
-        return None
-    return Point(-1 if len(view.runs) > 1 else 0, default, "default")
-
-
-def _table_caption(intensity: CarbonIntensity) -> str:
-    return (
-        "★ dominates the default configuration (shaded). Energy and emissions are of one inference of one "
-        f"image; emissions at {intensity.in_words}."
-    )
-
-
-def _name(view: Digest, point: Point, wins: bool, pick: bool) -> Markup:
-    if point.run < 0:
-        return join(f"default, mean of {len(view.runs)}")
-    run = f" ({view.runs[point.run].path.name})" if len(view.runs) > 1 else ""
-    text = f"{point.record.trial.id}{run}{' default' if point.role == 'default' else ''}"
-    star = E("span", "★ ", class_="star", title="dominates the default") if wins else None
-    button = E("button", text, type="button", aria_pressed="false", aria_label=f"show trial {text}")
-    return join(star, button if pick else text)
-
-
-def _gain(value: float | None, unit: str) -> Markup:
-    if value is None:
-        return E("td", "–")
-    shown = f"{100 * value:+.1f}{unit}"
-    zero = shown.startswith(("+0.0", "-0.0"))
-    return E("td", shown, class_=None if zero else "better" if value > 0 else "worse")
-
-
-def _file(name: str) -> Markup:
-    return E("a", name, href=name)
 
 
 def failures(view: Digest, most: int = 40) -> Markup:

@@ -20,8 +20,8 @@ from jouleshift.report.units import percent
 WIDTH, HEIGHT = 560, 320
 LEFT, RIGHT, TOP, BOTTOM = 50, 14, 12, 46
 FAINT = "stroke:currentColor;stroke-opacity:.18"
-MOST_DOTS = 400
-"""Of trials that lead nowhere no more than so many are drawn: evenly chosen in the order of proposal."""
+MOST_DOTS = 250
+"""Of each group of trials no more than so many are drawn: evenly chosen in the order of proposal."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def front_sketch(view: Digest) -> Markup:
         _dots(place, _some(view.of("lower")), "fill:var(--lower,#9aa0aa);fill-opacity:.8", 2),
         _dots(place, _some(view.of("rejected")), "fill:var(--rejected,#858b95)", 2.5),
         _staircase(place, points_of(view.comparison.front)),
-        _dots(place, view.of("front"), "fill:var(--front,#4c86ea)", 4.5),
+        _dots(place, _some(view.of("front")), "fill:var(--front,#4c86ea)", 4.5),
         *(_star(place, p) for p in view.of("default")),
         viewBox=f"0 0 {WIDTH} {HEIGHT}",
         role="img",
