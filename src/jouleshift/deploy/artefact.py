@@ -49,9 +49,11 @@ def export(
         files = sorted(target.parent / path.name for path in Path(folder).iterdir())
         _refuse_overwriting(main, files)
         try:
-            shutil.copytree(folder, target.parent, dirs_exist_ok=True)
-        except (OSError, shutil.Error) as error:
-            raise BadInput(f"cannot write {target}: {getattr(error, 'strerror', None) or error}") from None
+            target.parent.mkdir(parents=True, exist_ok=True)
+            for file in files:  # contents alone: a temporary folder and what is in it are for nobody else
+                shutil.copyfile(Path(folder) / file.name, file)
+        except OSError as error:
+            raise BadInput(f"cannot write {target}: {error.strerror or error}") from None
     return (main, *(path for path in files if path != main))
 
 
