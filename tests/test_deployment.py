@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -217,6 +218,35 @@ def test_an_export_lists_all_its_files_and_overwrites_nobody_else_s(tmp_path):
     with pytest.raises(BadInput, match=r"README\.md is there already"):
         js.export(model, tmp_path / "mine" / "net.c", batch)
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["README.md"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no umask")
+@pytest.mark.parametrize("mask", [0o022, 0o027])
+def test_exported_files_and_their_folder_may_be_read_by_whom_the_umask_says(tmp_path, mask):
+    model, batch = shifted(Everything()), images(16)
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    theirs.chmod(0o775)
+    before = os.umask(mask)
+    try:
+        for suffix in (".c", ".safetensors", ".pt2"):
+            js.export(model, tmp_path / "new" / f"net{suffix}", batch)
+            js.export(model, theirs / f"net{suffix}", batch)
+    finally:
+        os.umask(before)
+    written = [*(tmp_path / "new").iterdir(), *theirs.iterdir()]
+    modes = {path.stat().st_mode & 0o777 for path in written}
+    assert modes == {0o666 & ~mask}
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o777 & ~mask
+    assert theirs.stat().st_mode & 0o777 == 0o775, "whose folder it is, keeps its mode"
+
+
+def test_a_network_whose_weights_lie_by_channel_is_exported_without_a_warning(tmp_path):
+    """As training leaves them; the first layers stay float32."""
+    late = js.ShiftConfig(weight_bits=4, act_integer_bits=3, act_fraction_bits=5, depth=2)
+    model = shifted(Everything(), late).to(memory_format=torch.channels_last)
+    with warnings.catch_warnings(action="error", category=UserWarning):
+        js.export(model, tmp_path / "net.pt2", images(64))
 
 
 @pytest.mark.parametrize(
