@@ -103,6 +103,10 @@ def test_the_card_tells_grams_accuracy_and_how_to_check(run, onnx_file):
     assert spent["kind"] == "estimated" and "20 W stated" in spent["origin"]
     grams = spent["energy_j"] / 3.6e6 * 475
     assert head["co2_eq_emissions"]["emissions"] == pytest.approx(grams, rel=0.02)
+    source = head["co2_eq_emissions"]["source"]
+    assert source.startswith("energy estimated: time × 20 W stated; 475 g CO₂eq/kWh (world, 2018;")
+    assert f"| energy of the search | {spent['energy_j']:.4g} J (estimated: time × 20 W stated) |" in text
+    assert "| emissions of the search | " in text
     metrics = head["model-index"][0]["results"][0]["metrics"]
     assert {metric["name"].rsplit(", ", 1)[1] for metric in metrics} == {
         "as integers",
@@ -393,7 +397,7 @@ def test_the_commands(run, onnx_file, tmp_path, capsys, monkeypatch):
     assert "accuracy" in shown and str(tmp_path / "shipped" / "network.onnx") in shown
     told = "35 g CO₂eq/kWh (FRA; given by the user) × PUE 1.2"
     card = (tmp_path / "shipped" / "network.md").read_text(encoding="utf-8")
-    assert f"Emissions at {told}." in card and f"source: {told}" in card
+    assert f"Emissions at {told}." in card and f"W stated; {told}" in " ".join(card.split())
     command("measure", onnx_file, "--runtime", "torch", "--batch", 4, "--windows", 2, "--threads", 1, *place)
     shown = capsys.readouterr().out
     assert told in shown

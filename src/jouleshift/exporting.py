@@ -113,5 +113,6 @@ def _card(
         intensity=where,
         configuration={**record.trial.config, "epochs": record.trial.budget, "seed": record.trial.seed},
         versions=versions,
-        search_j=cost and cost.energy_j,
+        search_j=None if cost is None else cost.energy_j,
+        search_how="" if cost is None else cost.how,
     )

@@ -2,14 +2,16 @@
 
 `trials.csv` has a row for each trial, `front.csv` one for each of the front. Their columns are
 
-    trial, bracket, rung, budget, seed, status, error, accuracy, energy_j, energy_source, emissions_g,
-    region, g_per_kwh, pue, size_bytes, latency_s, breaks,
+    trial, bracket, rung, budget, seed, status, error, accuracy, energy_j, energy_source, energy_kind,
+    energy_origin, energy_flags, emissions_g, region, g_per_kwh, pue, size_bytes, latency_s, breaks,
     one for each hyperparameter by its name in the configuration,
     train_s, energy_s, duration_s
 
 A report of several runs has a column `run` in front. What is missing is empty, never 0. `status` is `done`,
 `running`, or what went wrong (`diverged`, `out-of-memory`, `timeout`, `crashed`, `refused`). Energy and
-emissions are those of one inference of one image, emissions at `g_per_kwh` of a `region` times `pue`.
+emissions are those of one inference of one image, emissions at `g_per_kwh` of a `region` times `pue`. How an
+energy is known stands beside it: `energy_kind` (measured, estimated, modelled), `energy_origin` (the sensor,
+stated power or hardware profile it rests on), `energy_flags` (quality flags, "; " between them).
 `breaks` lists the constraints that a finished trial does not keep. Only the columns that end in `_s` hold
 times, so the rest of a file is the same, byte for byte, wherever the same trials have run.
 """
@@ -36,7 +38,8 @@ Column = tuple[str, list[str]]
 
 LEADING = (
     "trial", "bracket", "rung", "budget", "seed", "status", "error", "accuracy", "energy_j", "energy_source",
-    "emissions_g", "region", "g_per_kwh", "pue", "size_bytes", "latency_s", "breaks",
+    "energy_kind", "energy_origin", "energy_flags", "emissions_g", "region", "g_per_kwh", "pue", "size_bytes",
+    "latency_s", "breaks",
 )  # fmt: skip
 TIMES = ("train_s", "energy_s", "duration_s")
 
@@ -75,6 +78,9 @@ def row(
         "accuracy": done.accuracy if done else None,
         "energy_j": energy_j,
         "energy_source": done.energy.source if done else None,
+        "energy_kind": done.energy.kind if done else None,
+        "energy_origin": done.energy.origin if done else None,
+        "energy_flags": "; ".join(done.energy.flags) or None if done else None,
         "emissions_g": None if energy_j is None else intensity.emissions_g(energy_j),
         "region": intensity.region,
         "g_per_kwh": intensity.grams_per_kwh,
