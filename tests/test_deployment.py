@@ -10,6 +10,7 @@ import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -382,7 +383,24 @@ def test_a_trial_without_shift_layers_has_nothing_to_export(tmp_path):
     quick = {"trials": 1, "max_budget": 1, "limit_train": 100, "energy": "modelled"}
     js.search("digits", model="tiny", out=tmp_path, space={"shift_depth": 0}, **quick)
     with pytest.raises(BadInput, match="trial 1 has shift depth 0, no integers to export"):
+        export_run(tmp_path, "1")
+    with pytest.raises(BadInput, match="all on the front have shift depth 0"):
         export_run(tmp_path)
+
+
+def test_the_default_pick_passes_over_float_networks_and_says_so(run, tmp_path, monkeypatch):
+    """The more accurate float32 network is the first of the two on the front."""
+    read = store.read_run(run)
+    (first,) = read.trials
+    result = replace(first.result, error=0.0, energy=replace(first.result.energy, energy_j=1e-15))
+    better = replace(first.trial, id=2, config={**first.trial.config, "shift_depth": 0})
+    both = replace(read, trials=(replace(first, trial=better, result=result), first))
+    cheaper = replace(first.result, energy=replace(first.result.energy, energy_j=1e-16))
+    both = replace(both, trials=(both.trials[0], replace(first, result=cheaper)))
+    monkeypatch.setattr(store, "read_run", lambda _: both)
+    exported = export_run(run, out=tmp_path / "m.safetensors")
+    assert exported.record.trial.id == 1
+    assert "passed over on the front, of shift depth 0 (float32 networks): trial 2" in exported.notes
 
 
 def command(*arguments: object) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jouleshift import environment, store
-from jouleshift.analysis.pick import pick
+from jouleshift.analysis.pareto import front
+from jouleshift.analysis.pick import is_float, pick
 from jouleshift.analysis.spent import search_cost
 from jouleshift.config import StudyConfig
 from jouleshift.deploy.artefact import FORMS, export, form_of
@@ -55,7 +56,7 @@ def export_run(
     read = store.read_run(run)
     where = place(read.config, region=region, intensity=intensity, pue=pue)
     record = pick(read, wish)
-    if record.trial.config["shift_depth"] == 0:
+    if is_float(record):
         raise BadInput(f"trial {record.trial.id} has shift depth 0, no integers to export; pick another")
     path = _target(run, record, form, out)
     evaluator = Evaluator(StudyConfig(**read.config), run / store.CHECKPOINTS)
@@ -72,7 +73,16 @@ def export_run(
     write_card(card, program, files, card_path)
     stored, floats = program.weight_bytes, 4 * program.n_weights
     simulated = record.result.accuracy
-    return Exported(record, files, card_path, simulated, accuracy, stored, floats, program.notes)
+    notes = (*program.notes, *_passed_over(read, wish))
+    return Exported(record, files, card_path, simulated, accuracy, stored, floats, notes)
+
+
+def _passed_over(run: Run, wish: str) -> list[str]:
+    """What a wish could not name: the front's float32 networks."""
+    floats = [str(member.trial.id) for member in front(run) if is_float(member)]
+    if not floats or wish.isdecimal():
+        return []
+    return [f"passed over on the front, of shift depth 0 (float32 networks): trial {', '.join(floats)}"]
 
 
 def _target(run: Path, record: TrialRecord, form: str | None, out: Path | None) -> Path:

@@ -127,6 +127,15 @@ def test_terminal_table_says_where_joules_and_grams_come_from():
     assert text.endswith("emissions at 450 g CO₂eq/kWh (world, 2023).")
 
 
+@pytest.mark.parametrize("depths", [(0, 5), (0, 0)])
+def test_terminal_table_calls_a_network_without_shift_layers_float(depths):
+    first, second = ({"shift_depth": depth} for depth in depths)
+    text = printed(run_of(record(1, 0.1, 4e-9, config=first), record(2, 0.3, 3e-9, config=second)))
+    assert sum("float  " in line for line in text.splitlines()) == depths.count(0)
+    assert text.count("0 (float)") == (depths == (0, 5))
+    assert "float: of shift depth 0, a float32 network; it cannot be exported" in " ".join(text.split())
+
+
 def test_terminal_table_says_so_if_nothing_dominates():
     text = printed(run_of(record(1, 0.1, 4e-9, bracket=-1), record(2, 0.3, 3e-9)))
     assert "None of the 2 on the front dominates the default configuration." in text

@@ -23,6 +23,7 @@ const report = (() => {
   const label = (i) => `trial ${data.trial[i]}` + (data.runs.length > 1 ? ` of ${data.runs[data.run[i]]}` : "");
   const valueOf = (column, i) => {
     const value = column.values[i];
+    if (column.name === "shift_depth" && value === 0) return "0 (float)";
     return value === null ? "–" : column.levels ? column.levels[value] : String(value);
   };
 

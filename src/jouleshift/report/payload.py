@@ -16,7 +16,7 @@ from jouleshift.report.figures import energy_unit
 from jouleshift.report.insight import Insight
 from jouleshift.report.markup import plain
 from jouleshift.report.sentences import landmarks
-from jouleshift.report.tables import hyperparameters, show_value
+from jouleshift.report.tables import hyperparameters, show_hyperparameter
 from jouleshift.report.units import Unit, unit_for
 
 ROLES: tuple[Role, ...] = ("front", "default", "rejected", "lower", "infeasible")
@@ -93,7 +93,13 @@ def _paths(view: Digest, found: Insight, shown: Sequence[Point], unit: Unit) -> 
     members = view.front
     return {
         position[id(members[place].record)]: [
-            [s.name, show_value(s.old), show_value(s.new), f"{100 * s.error:.1f}", unit.show(s.energy_j)]
+            [
+                s.name,
+                show_hyperparameter(s.name, s.old),
+                show_hyperparameter(s.name, s.new),
+                f"{100 * s.error:.1f}",
+                unit.show(s.energy_j),
+            ]
             for s in steps
         ]
         for place, steps in found.paths.items()

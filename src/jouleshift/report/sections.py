@@ -19,7 +19,7 @@ from jouleshift.report.sentences import (
     state_in_words,
 )
 from jouleshift.report.sketch import front_sketch
-from jouleshift.report.tables import further_objectives, hyperparameters, show_value
+from jouleshift.report.tables import further_objectives, hyperparameters, setting_cells
 from jouleshift.report.units import listed, percent, quantity, unit_for, upper_limit
 
 E = element
@@ -159,7 +159,7 @@ def front_table(view: Digest, intensity: CarbonIntensity, pick: bool = True) -> 
                 _gain(gains[1] if gains else None, " %"),
                 E("td", gram.show(None if energy_j is None else intensity.emissions_g(energy_j))),
                 [E("td", cells[index]) for _, cells in further],
-                [E("td", show_value(point.record.trial.config.get(n))) for n in names],
+                [E("td", cell) for n in names for cell in setting_cells(n, [point.record])],
                 data_point=f"{point.run}-{point.record.trial.id}" if point.run >= 0 else None,
                 class_="is-default" if point.role == "default" else None,
             )

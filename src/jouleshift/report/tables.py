@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from jouleshift.analysis.digest import Digest
 from jouleshift.analysis.pareto import USUAL_GOAL, Comparison, broken
+from jouleshift.analysis.pick import is_float
 from jouleshift.objectives import Goal
 from jouleshift.records import CarbonIntensity, Evaluation, Failure, TrialRecord, Value
 from jouleshift.report.sentences import energy_stamp
@@ -148,7 +149,7 @@ def front_table(view: Digest, intensity: CarbonIntensity, width: int = 80) -> "G
     leading = objective_columns(shown, comparison, intensity)
     leading += [("\n".join(heading), cells) for heading, cells in further_objectives(shown, goal)]
     names = _that_fit(shown, width - 2 - sum(_width(heading, cells) for heading, cells in leading))
-    chosen = [(n.replace("_", "\n"), [show_value(r.trial.config.get(n)) for r in shown]) for n in names]
+    chosen = [(n.replace("_", "\n"), setting_cells(n, shown)) for n in names]
     table = Table(box=box.SIMPLE_HEAD)
     for heading, _ in [*leading, *chosen]:
         table.add_column(Text(heading), justify="right", vertical="bottom", no_wrap=True)
@@ -157,6 +158,8 @@ def front_table(view: Digest, intensity: CarbonIntensity, width: int = 80) -> "G
         table.add_row(*cells, style="bold yellow" if record is comparison.default else None)
     title = Text(f"Front of {view.runs[0].path.name} against the default configuration", "bold")
     below = [_caption(comparison, goal)]
+    if any(map(is_float, shown)):
+        below += ["float: of shift depth 0, a float32 network; it cannot be exported as integers."]
     if shown:
         below += [f"{energy_stamp(view)}; emissions at {intensity.in_short}."]
     return Group(title, *([table] if shown else []), *map(Text, below))
@@ -167,9 +170,7 @@ def front_columns(
 ) -> list[Column]:
     """Heading and cells of each column that describes these trials: objectives, gains against the default,
     and the hyperparameters that differ."""
-    differing = [
-        (n.replace("_", "\n"), [show_value(r.trial.config.get(n)) for r in shown]) for n in varying(shown)
-    ]
+    differing = [(n.replace("_", "\n"), setting_cells(n, shown)) for n in varying(shown)]
     return [*objective_columns(shown, comparison, intensity), *differing]
 
 
@@ -183,7 +184,7 @@ def objective_columns(
     winners = {id(r) for r in comparison.dominating}
     gains = [comparison.gains(r) for r in shown]
     return [
-        ("", ["default" if r is comparison.default else "★" if id(r) in winners else "" for r in shown]),
+        ("", [_mark(r, r is comparison.default, id(r) in winners) for r in shown]),
         ("trial", [str(r.trial.id) for r in shown]),
         (
             "accuracy",
@@ -193,6 +194,12 @@ def objective_columns(
         ("saved", [percent(gain[1] if gain else None, 0) for gain in gains]),
         (f"CO₂eq\n{gram.name}", [gram.show(e) for e in emissions]),
     ]
+
+
+def _mark(record: TrialRecord, is_default: bool, wins: bool) -> str:
+    """What is particular of a trial: "★ float"."""
+    words = ("default" if is_default else "★" if wins else "", "float" if is_float(record) else "")
+    return " ".join(filter(None, words))
 
 
 def _caption(comparison: Comparison, goal: Goal) -> str:
@@ -217,7 +224,7 @@ def _that_fit(shown: Sequence[TrialRecord], room: int) -> list[str]:
     names = sorted(varying(shown), key=lambda n: not any(word in n for word in _FIRST))
     chosen = []
     for name in names:
-        room -= _width(name.replace("_", "\n"), [show_value(r.trial.config.get(name)) for r in shown])
+        room -= _width(name.replace("_", "\n"), setting_cells(name, shown))
         if room < 0:
             break
         chosen.append(name)
@@ -238,6 +245,16 @@ def front_and_default(comparison: Comparison) -> list[TrialRecord]:
 def varying(records: Sequence[TrialRecord]) -> list[str]:
     """The hyperparameters that do not have the same value in all of these trials."""
     return [n for n in hyperparameters(records) if len({r.trial.config.get(n) for r in records}) > 1]
+
+
+def setting_cells(name: str, records: Iterable[TrialRecord]) -> list[str]:
+    """A hyperparameter's value in each of these trials, for people."""
+    return [show_hyperparameter(name, record.trial.config.get(name)) for record in records]
+
+
+def show_hyperparameter(name: str, value: Value | None) -> str:
+    """A hyperparameter's value for people, a shift depth of 0 as the float32 network that it means."""
+    return "0 (float)" if name == "shift_depth" and value == 0 else show_value(value)
 
 
 def show_value(value: Value | None) -> str:
