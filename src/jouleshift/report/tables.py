@@ -152,7 +152,7 @@ def front_table(view: Digest, intensity: CarbonIntensity, width: int = 80) -> "G
     chosen = [(n.replace("_", "\n"), setting_cells(n, shown)) for n in names]
     table = Table(box=box.SIMPLE_HEAD)
     for heading, _ in [*leading, *chosen]:
-        table.add_column(Text(heading), justify="right", vertical="bottom", no_wrap=True)
+        table.add_column(Text(heading), justify="right", vertical="bottom", overflow="fold")
     for index, record in enumerate(shown):
         cells = [Text(column[index]) for _, column in [*leading, *chosen]]
         table.add_row(*cells, style="bold yellow" if record is comparison.default else None)
