@@ -23,10 +23,12 @@ from safetensors.numpy import load_file, save_file
 
 import jouleshift as js
 from jouleshift import cli, store
+from jouleshift.commands.output import show
 from jouleshift.config import StudyConfig
 from jouleshift.data.batches import evaluation_batches
 from jouleshift.data.sources import load as load_data
 from jouleshift.deploy.artefact import check_path
+from jouleshift.deploy.c.build import loaded
 from jouleshift.deploy.deployed import Deployed
 from jouleshift.deploy.measured import Conditions, Latency, run_alone
 from jouleshift.deploy.runtime import load
@@ -35,9 +37,10 @@ from jouleshift.energy.quiet import measuring, telling
 from jouleshift.errors import BadInput
 from jouleshift.evaluate import Evaluator
 from jouleshift.exporting import export_run
-from jouleshift.measuring import Measured, measure_model
+from jouleshift.measuring import Measured, Named, measure_model
+from jouleshift.models import create
 from jouleshift.records import CarbonIntensity, EnergyReading, Evaluation
-from jouleshift.shown import measured_table
+from jouleshift.shown import measured_in_words, measured_table
 from jouleshift.train.loop import validate
 from tests.deploy.networks import Everything, images, shifted
 
@@ -425,13 +428,83 @@ def test_the_commands(run, onnx_file, tmp_path, capsys, monkeypatch):
     assert "2 of 20 layers" in shown and "depth is 2" in shown and "PS, 3 bits" in shown
 
 
-@pytest.mark.parametrize("width", [80, 200])
-def test_what_is_measured_is_shown_with_its_origin_and_flags(width):
-    reading = EnergyReading(6e-3, "deployed", "estimated", "time × 10 W stated", flags=("busy-machine",))
-    row = Measured("network.onnx", "onnxruntime", 64, Latency(0.159, 0.15, 0.171, 25), reading, "bit match")
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_what_is_measured_is_shown_whole_with_its_origin_and_flags(width):
+    flags = ("no-sensor", "default-power", "trials-beside", "few-windows", "busy-machine")
+    reading = EnergyReading(6e-3, "deployed", "estimated", "time × 10 W stated", flags=flags)
+    latency = Latency(0.159, 0.15, 0.171, 25)
+    row = Measured("network.onnx", "onnxruntime", 64, latency, reading, check="bit match")
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(measured_table([row], CarbonIntensity(450.0, "world", 2023, "made up")))
+    where = CarbonIntensity(450.0, "world", 2023, "made up")
+    show(console, measured_table([row], where), measured_in_words([row], where))
     shown = console.export_text()
-    for words in ("network.onnx", "onnxruntime", "estimated: time × 10 W stated [busy-machine]", "bit match"):
-        assert words in shown
-    assert "159 ms" in shown and "6.00 mJ" in shown and "…" not in shown.replace("(150 …", "")
+    stamp = f"estimated: time × 10 W stated [{', '.join(flags)}]"
+    for line in ("bit match", stamp, "450 g CO₂eq/kWh (world, 2023; made up)"):
+        assert line in shown.splitlines(), "the terminal wraps it, so that it can be copied"
+    assert "…" not in shown.replace("(150 …", "")
+    if width >= 80:
+        for word in ("network.onnx", "onnxruntime", "estimated", "159 ms", "6.00 mJ"):
+            assert word in shown.split(stamp)[0]
+
+
+@pytest.mark.parametrize("columns", ["60", "80", None])
+@pytest.mark.parametrize("words", [("convert", "googlenet"), ("paper",), ("doctor",)])
+def test_nothing_that_is_shown_is_cropped(words, columns, capsys, monkeypatch):
+    """Folded where COLUMNS says so; through a pipe every row is a line."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+    command(*words)
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    if words[0] == "convert":
+        network = create("googlenet", 10, 3)
+        names = [name for name, layer in network.named_modules() if isinstance(layer, torch.nn.Conv2d)]
+        lines = shown.splitlines()
+        width = next(line.index("type") for line in lines if "type" in line)
+        folded = "".join(line[:width].strip() for line in lines)
+        assert all(name in (folded if columns else shown) for name in names)
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_exported_c_is_compiled_checked_and_timed(run, tmp_path):
+    exported = export_run(run, out=tmp_path / "My digits.c")
+    source = exported.files[0]
+    before = set(tmp_path.iterdir())
+    (row,) = measure_model(str(source), QUICKLY)
+    assert (row.network, row.runtime) == ("my_digits.c", "C, 1 thread")
+    assert row.check == "bit match: 16 of 16 images"
+    assert row.task == "images of 1 × 8 × 8, 10 classes"
+    assert row.latency is not None and 0 < row.latency.median_s < 1 and row.energy.kind == "estimated"
+    assert set(tmp_path.iterdir()) == before
+    with pytest.raises(BadInput, match="C needs no runtime"):
+        measure_model(str(source), replace(QUICKLY, runtime="torch"))
+    with pytest.raises(BadInput, match="takes 64 numbers an image, not 81"):
+        loaded(source)(np.zeros((2, 1, 9, 9), np.float32))
+    source.with_suffix(".h").unlink()
+    with pytest.raises(BadInput, match=r"my_digits\.h beside it are not what export wrote"):
+        loaded(source)
+
+
+def test_a_network_by_name_is_measured_on_images_of_a_stated_size():
+    usual, *_ = measure_model("tiny", QUICKLY)
+    assert usual.task == "images of 3 × 32 × 32, 10 classes"
+    named = Named(image_size=8, classes=4, channels=1, profile="cortex-m4")
+    small, floats, *_ = measure_model("tiny", QUICKLY, named)
+    assert small.task == "images of 1 × 8 × 8, 4 classes"
+    assert "cortex-m4" in floats.energy.origin
+
+
+@pytest.mark.parametrize(
+    ("model", "named", "message"),
+    [
+        ("tiny", {"image_size": 0}, "image_size 0: expected at least 1"),
+        ("tiny", {"classes": -1}, "classes -1"),
+        ("tiny", {"profile": "asic-44nm"}, "asic-45nm"),
+        ("vgg16", {"image_size": 4}, "vgg16 does not take images of 4 × 4"),
+        ("model.onnx", {"channels": 1}, "is an exported file: channels is for networks by name"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(model, named, message):
+    with pytest.raises(BadInput, match=message):
+        measure_model(model, QUICKLY, Named(**named))

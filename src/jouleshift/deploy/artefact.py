@@ -45,7 +45,7 @@ def export(
     with TemporaryDirectory(prefix="jouleshift-") as folder:
         draft = Path(folder) / target.name
         main = target.parent / _WRITERS[form](program, draft, images).name
-        _write_check(program, draft, images)
+        _write_check(program, draft.with_name(main.name), images)
         files = sorted(target.parent / path.name for path in Path(folder).iterdir())
         _refuse_overwriting(main, files)
         try:
