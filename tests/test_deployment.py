@@ -7,8 +7,10 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +23,13 @@ from safetensors.numpy import load_file, save_file
 
 import jouleshift as js
 from jouleshift import cli, store
+from jouleshift.commands.output import show
 from jouleshift.config import StudyConfig
 from jouleshift.data.batches import evaluation_batches
 from jouleshift.data.sources import load as load_data
 from jouleshift.deploy import nodes as p
 from jouleshift.deploy.artefact import check_path
+from jouleshift.deploy.c.build import loaded
 from jouleshift.deploy.deployed import Deployed
 from jouleshift.deploy.measured import Conditions, Latency, run_alone
 from jouleshift.deploy.runtime import load
@@ -34,9 +38,10 @@ from jouleshift.energy.quiet import measuring, telling
 from jouleshift.errors import BadInput
 from jouleshift.evaluate import Evaluator
 from jouleshift.exporting import export_run
-from jouleshift.measuring import Measured, measure_model
+from jouleshift.measuring import Measured, Named, measure_model
+from jouleshift.models import create
 from jouleshift.records import CarbonIntensity, EnergyReading, Evaluation
-from jouleshift.shown import measured_table
+from jouleshift.shown import measured_in_words, measured_table
 from jouleshift.train.loop import validate
 from jouleshift.verify import verify
 from tests.deploy.networks import Everything, images, shifted
@@ -104,6 +109,10 @@ def test_the_card_tells_grams_accuracy_and_how_to_check(run, onnx_file):
     assert spent["kind"] == "estimated" and "20 W stated" in spent["origin"]
     grams = spent["energy_j"] / 3.6e6 * 475
     assert head["co2_eq_emissions"]["emissions"] == pytest.approx(grams, rel=0.02)
+    source = head["co2_eq_emissions"]["source"]
+    assert source.startswith("energy estimated: time × 20 W stated; 475 g CO₂eq/kWh (world, 2018;")
+    assert f"| energy of the search | {spent['energy_j']:.4g} J (estimated: time × 20 W stated) |" in text
+    assert "| emissions of the search | " in text
     metrics = head["model-index"][0]["results"][0]["metrics"]
     assert {metric["name"].rsplit(", ", 1)[1] for metric in metrics} == {
         "as integers",
@@ -219,6 +228,35 @@ def test_an_export_lists_all_its_files_and_overwrites_nobody_else_s(tmp_path):
     with pytest.raises(BadInput, match=r"README\.md is there already"):
         js.export(model, tmp_path / "mine" / "net.c", batch)
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["README.md"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no umask")
+@pytest.mark.parametrize("mask", [0o022, 0o027])
+def test_exported_files_and_their_folder_may_be_read_by_whom_the_umask_says(tmp_path, mask):
+    model, batch = shifted(Everything()), images(16)
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    theirs.chmod(0o775)
+    before = os.umask(mask)
+    try:
+        for suffix in (".c", ".safetensors", ".pt2"):
+            js.export(model, tmp_path / "new" / f"net{suffix}", batch)
+            js.export(model, theirs / f"net{suffix}", batch)
+    finally:
+        os.umask(before)
+    written = [*(tmp_path / "new").iterdir(), *theirs.iterdir()]
+    modes = {path.stat().st_mode & 0o777 for path in written}
+    assert modes == {0o666 & ~mask}
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o777 & ~mask
+    assert theirs.stat().st_mode & 0o777 == 0o775, "whose folder it is, keeps its mode"
+
+
+def test_a_network_whose_weights_lie_by_channel_is_exported_without_a_warning(tmp_path):
+    """As training leaves them; the first layers stay float32."""
+    late = js.ShiftConfig(weight_bits=4, act_integer_bits=3, act_fraction_bits=5, depth=2)
+    model = shifted(Everything(), late).to(memory_format=torch.channels_last)
+    with warnings.catch_warnings(action="error", category=UserWarning):
+        js.export(model, tmp_path / "net.pt2", images(64))
 
 
 @pytest.mark.parametrize(
@@ -352,6 +390,8 @@ def test_a_trial_without_shift_layers_has_nothing_to_export(tmp_path):
     quick = {"trials": 1, "max_budget": 1, "limit_train": 100, "energy": "modelled"}
     js.search("digits", model="tiny", out=tmp_path, space={"shift_depth": 0}, **quick)
     with pytest.raises(BadInput, match="trial 1 has shift depth 0 and no shift layer, no integers to export"):
+        export_run(tmp_path, "1")
+    with pytest.raises(BadInput, match="no network on the front has a shift layer"):
         export_run(tmp_path)
 
 
@@ -414,6 +454,8 @@ def test_a_trial_whose_every_layer_is_kept_float_has_nothing_to_export(tmp_path)
     quick = {"trials": 1, "max_budget": 1, "limit_train": 100, "energy": "modelled"}
     js.search("digits", model="tiny", out=tmp_path, layers={"*": "float"}, **quick)
     with pytest.raises(BadInput, match="trial 1 has shift depth 4 and no shift layer, no integers to export"):
+        export_run(tmp_path, "1")
+    with pytest.raises(BadInput, match="no network on the front has a shift layer"):
         export_run(tmp_path)
 
 
@@ -439,6 +481,21 @@ def test_convert_lists_layers_in_formats_of_their_own(capsys, monkeypatch):
     ]
 
 
+def test_the_default_pick_passes_over_float_networks_and_says_so(run, tmp_path, monkeypatch):
+    """The more accurate float32 network is the first of the two on the front."""
+    read = store.read_run(run)
+    (first,) = read.trials
+    result = replace(first.result, error=0.0, energy=replace(first.result.energy, energy_j=1e-15))
+    better = replace(first.trial, id=2, config={**first.trial.config, "shift_depth": 0})
+    both = replace(read, trials=(replace(first, trial=better, result=result), first))
+    cheaper = replace(first.result, energy=replace(first.result.energy, energy_j=1e-16))
+    both = replace(both, trials=(both.trials[0], replace(first, result=cheaper)))
+    monkeypatch.setattr(store, "read_run", lambda _: both)
+    exported = export_run(run, out=tmp_path / "m.safetensors")
+    assert exported.record.trial.id == 1
+    assert "passed over on the front, float32 networks without a shift layer: trial 2" in exported.notes
+
+
 def command(*arguments: object) -> None:
     cli.app([str(a) for a in arguments], exit_on_error=False, print_error=False, result_action="return_value")
 
@@ -451,7 +508,7 @@ def test_the_commands(run, onnx_file, tmp_path, capsys, monkeypatch):
     assert "accuracy" in shown and str(tmp_path / "shipped" / "network.onnx") in shown
     told = "35 g CO₂eq/kWh (FRA; given by the user) × PUE 1.2"
     card = (tmp_path / "shipped" / "network.md").read_text(encoding="utf-8")
-    assert f"Emissions at {told}." in card and f"source: {told}" in card
+    assert f"Emissions at {told}." in card and f"W stated; {told}" in " ".join(card.split())
     command("measure", onnx_file, "--runtime", "torch", "--batch", 4, "--windows", 2, "--threads", 1, *place)
     shown = capsys.readouterr().out
     assert told in shown
@@ -461,13 +518,83 @@ def test_the_commands(run, onnx_file, tmp_path, capsys, monkeypatch):
     assert "2 of 20 layers" in shown and "depth is 2" in shown and "PS, 3 bits" in shown
 
 
-@pytest.mark.parametrize("width", [80, 200])
-def test_what_is_measured_is_shown_with_its_origin_and_flags(width):
-    reading = EnergyReading(6e-3, "deployed", "estimated", "time × 10 W stated", flags=("busy-machine",))
-    row = Measured("network.onnx", "onnxruntime", 64, Latency(0.159, 0.15, 0.171, 25), reading, "bit match")
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_what_is_measured_is_shown_whole_with_its_origin_and_flags(width):
+    flags = ("no-sensor", "default-power", "trials-beside", "few-windows", "busy-machine")
+    reading = EnergyReading(6e-3, "deployed", "estimated", "time × 10 W stated", flags=flags)
+    latency = Latency(0.159, 0.15, 0.171, 25)
+    row = Measured("network.onnx", "onnxruntime", 64, latency, reading, check="bit match")
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(measured_table([row], CarbonIntensity(450.0, "world", 2023, "made up")))
+    where = CarbonIntensity(450.0, "world", 2023, "made up")
+    show(console, measured_table([row], where), measured_in_words([row], where))
     shown = console.export_text()
-    for words in ("network.onnx", "onnxruntime", "estimated: time × 10 W stated [busy-machine]", "bit match"):
-        assert words in shown
-    assert "159 ms" in shown and "6.00 mJ" in shown and "…" not in shown.replace("(150 …", "")
+    stamp = f"estimated: time × 10 W stated [{', '.join(flags)}]"
+    for line in ("bit match", stamp, "450 g CO₂eq/kWh (world, 2023; made up)"):
+        assert line in shown.splitlines(), "the terminal wraps it, so that it can be copied"
+    assert "…" not in shown.replace("(150 …", "")
+    if width >= 80:
+        for word in ("network.onnx", "onnxruntime", "estimated", "159 ms", "6.00 mJ"):
+            assert word in shown.split(stamp)[0]
+
+
+@pytest.mark.parametrize("columns", ["60", "80", None])
+@pytest.mark.parametrize("words", [("convert", "googlenet"), ("paper",), ("doctor",)])
+def test_nothing_that_is_shown_is_cropped(words, columns, capsys, monkeypatch):
+    """Folded where COLUMNS says so; through a pipe every row is a line."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+    command(*words)
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    if words[0] == "convert":
+        network = create("googlenet", 10, 3)
+        names = [name for name, layer in network.named_modules() if isinstance(layer, torch.nn.Conv2d)]
+        lines = shown.splitlines()
+        width = next(line.index("type") for line in lines if "type" in line)
+        folded = "".join(line[:width].strip() for line in lines)
+        assert all(name in (folded if columns else shown) for name in names)
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_exported_c_is_compiled_checked_and_timed(run, tmp_path):
+    exported = export_run(run, out=tmp_path / "My digits.c")
+    source = exported.files[0]
+    before = set(tmp_path.iterdir())
+    (row,) = measure_model(str(source), QUICKLY)
+    assert (row.network, row.runtime) == ("my_digits.c", "C, 1 thread")
+    assert row.check == "bit match: 16 of 16 images"
+    assert row.task == "images of 1 × 8 × 8, 10 classes"
+    assert row.latency is not None and 0 < row.latency.median_s < 1 and row.energy.kind == "estimated"
+    assert set(tmp_path.iterdir()) == before
+    with pytest.raises(BadInput, match="C needs no runtime"):
+        measure_model(str(source), replace(QUICKLY, runtime="torch"))
+    with pytest.raises(BadInput, match="takes 64 numbers an image, not 81"):
+        loaded(source)(np.zeros((2, 1, 9, 9), np.float32))
+    source.with_suffix(".h").unlink()
+    with pytest.raises(BadInput, match=r"my_digits\.h beside it are not what export wrote"):
+        loaded(source)
+
+
+def test_a_network_by_name_is_measured_on_images_of_a_stated_size():
+    usual, *_ = measure_model("tiny", QUICKLY)
+    assert usual.task == "images of 3 × 32 × 32, 10 classes"
+    named = Named(image_size=8, classes=4, channels=1, profile="cortex-m4")
+    small, floats, *_ = measure_model("tiny", QUICKLY, named)
+    assert small.task == "images of 1 × 8 × 8, 4 classes"
+    assert "cortex-m4" in floats.energy.origin
+
+
+@pytest.mark.parametrize(
+    ("model", "named", "message"),
+    [
+        ("tiny", {"image_size": 0}, "image_size 0: expected at least 1"),
+        ("tiny", {"classes": -1}, "classes -1"),
+        ("tiny", {"profile": "asic-44nm"}, "asic-45nm"),
+        ("vgg16", {"image_size": 4}, "vgg16 does not take images of 4 × 4"),
+        ("model.onnx", {"channels": 1}, "is an exported file: channels is for networks by name"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(model, named, message):
+    with pytest.raises(BadInput, match=message):
+        measure_model(model, QUICKLY, Named(**named))

@@ -16,6 +16,7 @@ from cyclopts import App, CycloptsError, UnusedCliTokensError
 from jouleshift import __version__
 from jouleshift.commands import deployment, results
 from jouleshift.commands.front import show_run
+from jouleshift.commands.output import stdout
 from jouleshift.commands.settings import OfLayers, Settings
 from jouleshift.errors import BadInput, Bug
 
@@ -98,29 +99,24 @@ def status(run: Path, *, watch: bool = False) -> None:
     """
     from datetime import UTC, datetime
 
-    from rich.console import Console
-
     from jouleshift import store
 
-    console = Console()
     if watch:
         from jouleshift.watching import watch as watch_run
 
-        watch_run(run, console)
+        watch_run(run, stdout())
     if not store.is_beginning(run):
-        show_run(store.read_run(run), console)
+        show_run(store.read_run(run), stdout())
     written = store.written_in_words(run, datetime.now(UTC))
-    console.print(written, markup=False, highlight=False, soft_wrap=True)
+    stdout().print(written, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command
 def doctor() -> None:
     """Sensors, devices, libraries and versions: what works here and what does not."""
-    from rich.console import Console
-
     from jouleshift.doctor import diagnose
 
-    Console().print(diagnose())
+    stdout().print(diagnose())
 
 
 for _command in (
@@ -133,13 +129,11 @@ for _command in (
 def _search(
     data: str | None, *, config: Path | None = None, fresh: bool, track: Sequence[str] = (), **settings: Any
 ) -> None:
-    from rich.console import Console
-
     from jouleshift.api import search as run_search
     from jouleshift.progress import SearchDisplay
     from jouleshift.tracking import tracked
 
-    console = Console()
+    console = stdout()
     with SearchDisplay(console) as display, tracked(track, display) as watcher:
         result = run_search(data, config=config, fresh=fresh, watcher=watcher, **settings)
     show_run(result.run, console)

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from jouleshift import environment
@@ -37,9 +38,11 @@ def checks() -> Iterator[Row]:
 
 def diagnose() -> Table:
     """The checks as a table for the terminal."""
-    table = Table("what", "works", "detail", title="jouleshift doctor")
+    table = Table(title="jouleshift doctor")
+    for heading in ("what", "works", "detail"):
+        table.add_column(heading, overflow="fold")
     for what, works, detail in checks():
-        table.add_row(what, "[green]yes[/]" if works else "[yellow]no[/]", detail)
+        table.add_row(what, "[green]yes[/]" if works else "[yellow]no[/]", escape(detail))
     return table
 
 

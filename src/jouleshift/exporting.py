@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jouleshift import environment, store
-from jouleshift.analysis.pick import pick
+from jouleshift.analysis.pareto import front
+from jouleshift.analysis.pick import is_float, pick
 from jouleshift.analysis.spent import search_cost
 from jouleshift.config import StudyConfig
 from jouleshift.deploy.artefact import FORMS, export, form_of
@@ -73,7 +74,16 @@ def export_run(
     write_card(card, program, files, card_path)
     stored, floats = program.weight_bytes, 4 * program.n_weights
     simulated = record.result.accuracy
-    return Exported(record, files, card_path, simulated, accuracy, stored, floats, program.notes)
+    notes = (*program.notes, *_passed_over(read, wish))
+    return Exported(record, files, card_path, simulated, accuracy, stored, floats, notes)
+
+
+def _passed_over(run: Run, wish: str) -> list[str]:
+    """What a wish could not name: the front's float32 networks."""
+    floats = [str(member.trial.id) for member in front(run) if is_float(member, run.config)]
+    if not floats or wish.isdecimal():
+        return []
+    return [f"passed over on the front, float32 networks without a shift layer: trial {', '.join(floats)}"]
 
 
 def _target(run: Path, record: TrialRecord, form: str | None, out: Path | None) -> Path:
@@ -121,5 +131,6 @@ def _card(
             **own,
         },
         versions=versions,
-        search_j=cost and cost.energy_j,
+        search_j=None if cost is None else cost.energy_j,
+        search_how="" if cost is None else cost.how,
     )

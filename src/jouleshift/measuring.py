@@ -1,8 +1,9 @@
 """Energy and latency of one network on this machine, for a person who asks.
 
-An exported model is first checked: it must give all the logits that lie beside it, bit for bit. A network by
-name is measured as PyTorch runs it, unconverted, and priced on the default hardware profile as float32, as
-8-bit integers and as a shift network, so that the three can be compared before anything is trained.
+An exported model is first checked: it must give all the logits that lie beside it, bit for bit; C is compiled
+for that, here and with optimisation. A network by name is measured as PyTorch runs it, unconverted, on images
+of a stated size, and priced on a hardware profile as float32, as 8-bit integers and as a shift network, so
+that the three can be compared before anything is trained.
 """
 
 from dataclasses import dataclass
@@ -37,22 +38,44 @@ class Measured:
     batch: int | None
     latency: Latency | None
     energy: EnergyReading
+    task: str = ""
+    """Size of the images and number of classes, in words."""
     check: str = ""
 
 
-def measure_model(model: str, conditions: Conditions) -> list[Measured]:
+@dataclass(frozen=True)
+class Named:
+    """What a network's name leaves open; None is 10 classes, 3 channels, 32 pixels (224 for `…_224`) and the
+    profile asic-45nm. An exported file has its own."""
+
+    image_size: int | None = None
+    classes: int | None = None
+    channels: int | None = None
+    profile: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in self.given.items():
+            if isinstance(value, int) and value < 1:
+                raise BadInput(f"{name} {value}: expected at least 1")
+
+    @property
+    def given(self) -> dict[str, int | str]:
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+def measure_model(model: str, conditions: Conditions, named: Named = Named()) -> list[Measured]:
     """Measure an exported file, or a network by name. Raises `BadInput`."""
     path = Path(model)
     if path.suffix in FORMS:
+        if named.given:
+            raise BadInput(f"{path} is an exported file: {next(iter(named.given))} is for networks by name")
         return [_exported(path, conditions)]
     if path.exists():
         raise BadInput(f"{path}: measure takes {', '.join(FORMS)} or the name of a network")
-    return _by_name(model, conditions)
+    return _by_name(model, conditions, named)
 
 
 def _exported(path: Path, conditions: Conditions) -> Measured:
-    if path.suffix == ".c":
-        raise BadInput(f"{path}: build C where it will run; its folder has a Makefile and a check")
     if not path.is_file():
         raise BadInput(f"no file {path}")
     images, logits = _check_images(path)
@@ -63,7 +86,12 @@ def _exported(path: Path, conditions: Conditions) -> Measured:
     verdict = f"bit match: {same} of {count(len(logits), 'image')}"
     if same < len(logits):
         raise BadInput(f"{path}: {verdict}; this file or its runtime does not compute the network exported")
-    return Measured(path.name, ran.runtime, conditions.batch, ran.latency, ran.energy, verdict)
+    task = _task(images.shape[1:], logits.shape[1])
+    return Measured(path.name, ran.runtime, conditions.batch, ran.latency, ran.energy, task, verdict)
+
+
+def _task(image_shape: tuple[int, ...], classes: int) -> str:
+    return f"images of {' × '.join(map(str, image_shape))}, {count(classes, 'class', 'classes')}"
 
 
 def _check_images(path: Path) -> tuple[Float32Array, Float32Array]:
@@ -83,14 +111,19 @@ def _check_images(path: Path) -> tuple[Float32Array, Float32Array]:
     return images.astype(np.float32), logits.astype(np.float32)
 
 
-def _by_name(name: str, conditions: Conditions) -> list[Measured]:
-    side = 224 if name.endswith("_224") else 32
-    network = models.create(name, 10, 3).eval()
-    example = torch.zeros(1, 3, side, side)
+def _by_name(name: str, conditions: Conditions, named: Named) -> list[Measured]:
+    side = named.image_size or (224 if name.endswith("_224") else 32)
+    classes, channels = named.classes or 10, named.channels or 3
+    profile = load_profile(named.profile or "asic-45nm")
+    network = models.create(name, classes, channels).eval()
+    example = torch.zeros(1, channels, side, side)
+    try:
+        plain = trace(network, example)
+    except RuntimeError as error:
+        raise BadInput(f"{name} does not take images of {side} × {side}: {error!s:.200}") from None
     ran = _eager(network, example.expand(conditions.batch, -1, -1, -1), conditions)
-    measured = Measured(f"{name}, float32", "torch", conditions.batch, ran.latency, ran.energy)
-    profile = load_profile("asic-45nm")
-    plain = trace(network, example)
+    task = _task(example.shape[1:], classes)
+    measured = Measured(f"{name}, float32", "torch", conditions.batch, ran.latency, ran.energy, task)
     shifted = trace(convert(network, _DEPLOYED_FORMAT), example)
     priced = [
         (f"{name}, float32", plain),

@@ -30,16 +30,31 @@ def exported_in_words(exported: Exported) -> Iterator[str]:
         yield str(path)
 
 
-def conversion_table(name: str, network: nn.Module, plans: Sequence[LayerPlan], shifted: nn.Module) -> Table:
+def conversion_table(plans: Sequence[LayerPlan]) -> Table:
     """A row a layer: its format, and why it was converted or not."""
+    table = _table("layer", "type", "becomes", "reason")
+    for plan in plans:
+        table.add_row(Text(plan.name), plan.layer_type, plan.format, Text(plan.reason))
+    return table
+
+
+def conversion_in_words(
+    name: str, plans: Sequence[LayerPlan], network: nn.Module, shifted: nn.Module
+) -> list[str]:
+    """How many layers were converted, and what that saves."""
     converted = sum(plan.converted for plan in plans)
     before, after = weight_bytes(network), weight_bytes(shifted)
-    table = Table(
-        "layer", "type", "becomes", "reason", title=f"{name}: {converted} of {count(len(plans), 'layer')}"
-    )
-    for plan in plans:
-        table.add_row(plan.name, plan.layer_type, plan.format, Text(plan.reason))
-    table.caption = f"weights {before:,} bytes → {after:,} ({percent(after / before if before else None)})"
+    share = percent(after / before if before else None)
+    return [
+        f"{name}: {converted} of {count(len(plans), 'layer')}, weights {before:,} bytes → {after:,} ({share})"
+    ]
+
+
+def _table(*headings: str) -> Table:
+    """A table that folds what does not fit, and crops nothing."""
+    table = Table(box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
     return table
 
 
@@ -47,22 +62,16 @@ def latency_in_words(latency: Latency) -> str:
     """The median and the middle half, in milliseconds.
 
     >>> latency_in_words(Latency(0.0012, 0.0011, 0.159, 25))
-    '1.20 ms (1.10 … 159, n = 25)'
+    '1.20 ms (1.10 … 159)'
     """
     seconds = (latency.median_s, latency.low_s, latency.high_s)
     median, low, high = (significant(1000 * value) for value in seconds)
-    return f"{median} ms ({low} … {high}, n = {latency.runs})"
+    return f"{median} ms ({low} … {high})"
 
 
 def measured_table(measured: Sequence[Measured], intensity: CarbonIntensity) -> Table:
-    """A row a way to run the network; below, what its energies are known by."""
-    table = Table(box=SIMPLE_HEAD, caption_justify="left")
-    for heading in ("network", "runtime", "batch", "latency", "energy / image", "CO₂eq / image", "known as"):
-        width = 12 if heading == "network" else None
-        table.add_column(
-            heading, overflow="fold", min_width=width, no_wrap=heading in ("runtime", "batch", "known as")
-        )
-    origins: dict[str, None] = {}
+    """A row a way to run the network."""
+    table = _table("network", "runtime", "batch", "latency", "energy\n/ image", "CO₂eq\n/ image", "known as")
     for row in measured:
         energy_j = row.energy.energy_j
         grams = None if energy_j is None else intensity.emissions_g(energy_j)
@@ -71,8 +80,16 @@ def measured_table(measured: Sequence[Measured], intensity: CarbonIntensity) -> 
             Text(row.network), row.runtime, str(row.batch or "–"), latency,
             quantity(energy_j, "J"), quantity(grams, "g"), row.energy.kind,
         )  # fmt: skip
+    return table
+
+
+def measured_in_words(measured: Sequence[Measured], intensity: CarbonIntensity) -> list[str]:
+    """What was run, whether its bits match, and what its energies and emissions are known by."""
+    said = [text for row in measured for text in (row.task, row.check) if text]
+    runs = {row.latency.runs for row in measured if row.latency}
+    said += [f"latency of a batch: median and quartiles of {count(n, 'call')}" for n in runs]
+    origins: dict[str, None] = {}
+    for row in measured:
         flags = f" [{', '.join(row.energy.flags)}]" if row.energy.flags else ""
         origins[f"{row.energy.kind}: {row.energy.origin}{flags}"] = None
-    checks = [row.check for row in measured if row.check]
-    table.caption = Text("\n".join([*checks, *origins, intensity.in_words]))  # flags in [ ] are no markup
-    return table
+    return [*said, *origins, intensity.in_words]

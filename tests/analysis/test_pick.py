@@ -51,6 +51,39 @@ def test_what_names_nothing_is_refused(wish, message):
         pick(RUN, wish)
 
 
+def without_shifts(run, *numbers):
+    """The run in which these trials are float32 networks."""
+    return replace(
+        run,
+        trials=tuple(
+            replace(r, trial=replace(r.trial, config={**r.trial.config, "shift_depth": 0}))
+            if r.trial.id in numbers
+            else r
+            for r in run.trials
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("wish", "trial"),
+    [("max-accuracy", 2), ("min-energy", 3), ("knee", 2), ("accuracy >= 80 %", 2), ("energy <= 1.5 uJ", None),
+     ("1", 1)],
+)  # fmt: skip
+def test_a_wish_names_what_can_be_shipped(wish, trial):
+    run = without_shifts(RUN, 1, 4)
+    if trial is None:
+        with pytest.raises(BadInput, match="it spans 2e-06 … 4e-06 J"):
+            pick(run, wish)
+    else:
+        assert pick(run, wish).trial.id == trial
+
+
+@pytest.mark.parametrize("wish", ["knee", "max-accuracy", "accuracy >= 10 %"])
+def test_a_front_of_float_networks_has_nothing_to_ship(wish):
+    with pytest.raises(BadInput, match="all on the front have shift depth 0, no integers to export"):
+        pick(without_shifts(RUN, 1, 2, 3, 4, 5), wish)
+
+
 def test_a_run_without_a_front_has_nothing_to_pick():
     with pytest.raises(BadInput, match="no trial at the full budget"):
         pick(replace(RUN, trials=()), "knee")

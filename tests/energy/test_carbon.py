@@ -34,6 +34,7 @@ def test_a_province_is_what_codecarbon_would_say():
     assert quebec.grams_per_kwh == pytest.approx(3.94, abs=0.01)
     assert intensity("ca-quebec") == quebec
     assert intensity("CA-AB").grams_per_kwh > 100 * quebec.grams_per_kwh
+    assert quebec.year is None and "year not given by CodeCarbon" in quebec.in_words
 
 
 @pytest.mark.parametrize(("region", "low", "high"), [("SE1", 10, 60), ("CN-BJ", 400, 800), ("FRA", 20, 120)])

@@ -47,7 +47,13 @@ def test_without_a_sensor_it_is_time_by_a_power():
     with spent(None, power_w=30, clock=clock) as cost:
         clock.sleep(3600)
     assert cost.energy_j == pytest.approx(108_000)
-    assert (cost.kind, cost.origin) == ("estimated", "time × 30 W stated")
+    assert (cost.kind, cost.origin, cost.flags) == ("estimated", "time × 30 W stated", {"no-sensor"})
+
+
+def test_an_assumed_power_is_flagged():
+    with spent(None, clock=VirtualClock()) as cost:
+        pass
+    assert "assumed" in cost.origin and cost.flags == {"no-sensor", "default-power"}
 
 
 def test_an_interrupted_block_has_its_cost():

@@ -42,7 +42,9 @@ def run(tmp_path):
     odd = (
         record(61, failure=Failure("timeout", "too long"), config={"batch_size": 61}),
         record(62, failure=Failure("out-of-memory", "7 GB"), config={"batch_size": 62}),
-        TrialRecord(record(63, config={"batch_size": 63}).trial, evaluation(0.5, None), 1.0),
+        TrialRecord(
+            record(63, config={"batch_size": 63}).trial, evaluation(0.5, None, flags=("x", "y")), 1.0
+        ),
         record(64),
     )
     return run_of(*made.trials, *odd, path=made.path)
@@ -54,6 +56,8 @@ def test_parquet_holds_the_rows_of_the_csv_with_their_types(run):
     assert table.column_names == list(columns(names))
     assert table.to_pylist() == [dict(line) for line in rows(run.trials, names, WORLD)]
     assert {str(table.schema.field(c).type) for c in ("trial", "budget", "weight_bits")} == {"int64"}
+    stamps = [c for c in table.column_names if c.startswith("energy_") and c not in ("energy_j", "energy_s")]
+    assert {str(table.schema.field(c).type) for c in stamps} == {"string"} and len(stamps) == 4
     assert {str(table.schema.field(c).type) for c in ("error", "duration_s", "momentum")} == {"double"}
 
 

@@ -24,8 +24,8 @@ def csv_of(run):
 def test_columns_are_those_that_scripts_rely_on():
     text = csv_of(run_of(record(1, 0.25, 3.6e-3)))
     assert text.splitlines()[0] == (
-        "trial,bracket,rung,budget,seed,status,error,accuracy,energy_j,energy_source,emissions_g,"
-        "region,g_per_kwh,pue,size_bytes,latency_s,breaks,"
+        "trial,bracket,rung,budget,seed,status,error,accuracy,energy_j,energy_source,"
+        "energy_kind,energy_origin,energy_flags,emissions_g,region,g_per_kwh,pue,size_bytes,latency_s,breaks,"
         + ",".join(DEFAULT)
         + ",train_s,energy_s,duration_s"
     )
@@ -61,12 +61,32 @@ def test_what_is_missing_is_empty_and_never_zero():
     failed, unmeasured, running = parse(csv_of(run))
     assert failed["status"] == "out-of-memory"
     assert {
-        failed[c] for c in ("error", "accuracy", "energy_j", "energy_source", "emissions_g", "train_s")
+        failed[c]
+        for c in (
+            "error",
+            "accuracy",
+            "energy_j",
+            "energy_source",
+            "energy_kind",
+            "energy_origin",
+            "energy_flags",
+            "emissions_g",
+            "train_s",
+        )
     } == {""}
     assert unmeasured["error"] == "0.5"
     assert {unmeasured["energy_j"], unmeasured["emissions_g"]} == {""}
     assert running["status"] == "running"
     assert running["duration_s"] == running["momentum"] == ""
+
+
+def test_an_energy_says_in_its_row_how_it_is_known():
+    watts = {"source": "deployed", "kind": "estimated", "origin": "time × 50 W assumed"}
+    guessed = evaluation(0.5, 1e-3, flags=("no-sensor", "default-power"), **watts)
+    known, clean = parse(csv_of(run_of(TrialRecord(record(1).trial, guessed), record(2, 0.5, 1e-9))))
+    told = [known[f"energy_{what}"] for what in ("source", "kind", "origin", "flags")]
+    assert told == [*watts.values(), "no-sensor; default-power"]
+    assert (clean["energy_kind"], clean["energy_flags"]) == ("modelled", "")
 
 
 def test_hostile_strings_stay_in_their_cell():
@@ -105,6 +125,14 @@ def test_terminal_table_says_where_joules_and_grams_come_from():
     text = " ".join(printed(run_of(record(1, 0.4, 4e-9, bracket=-1))).split())
     assert "modelled energy, computed, not measured: profile asic-45nm" in text
     assert text.endswith("emissions at 450 g CO₂eq/kWh (world, 2023).")
+
+
+@pytest.mark.parametrize("depths", [(0, 5), (0, 0)])
+def test_terminal_table_calls_a_network_without_shift_layers_float(depths):
+    first, second = ({"shift_depth": depth} for depth in depths)
+    text = printed(run_of(record(1, 0.1, 4e-9, config=first), record(2, 0.3, 3e-9, config=second)))
+    assert sum("float  " in line for line in text.splitlines()) == depths.count(0)
+    assert "float: a float32 network, without a shift layer; it cannot be exported" in " ".join(text.split())
 
 
 def test_terminal_table_says_so_if_nothing_dominates():

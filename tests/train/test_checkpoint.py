@@ -190,6 +190,13 @@ def test_a_kill_during_a_write_leaves_a_whole_checkpoint(tmp_path):
     assert path.exists()
 
 
+def test_checkpoints_may_be_named_by_text(data, parent, tmp_path):
+    whole, _ = run(data, 3)
+    continued, result = run(data, 3, checkpoint_in=str(parent), checkpoint_out=str(tmp_path / "x.pt"))
+    assert same(continued, whole) and result.trained_epochs == 1
+    assert checkpoints.load(tmp_path / "x.pt").epoch == 3
+
+
 def test_an_unwritable_place_is_bad_input(tmp_path, data):
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="cannot write checkpoint"):

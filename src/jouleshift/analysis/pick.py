@@ -6,12 +6,17 @@ min-energy          the lowest energy
 "accuracy >= 95 %"  the lowest energy that is accurate enough (also error <= 0.05)
 "energy <= 2 uJ"    the lowest error within a limit, written as constraints are (also latency, size)
 12                  trial 12, on the front or not
+
+A configuration without a shift layer (of shift depth 0, usually) is a float32 network, which can be on a
+front of deployed energy but cannot be shipped as integers: only its number names it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jouleshift.analysis.pareto import complete, front, goal_of, knee, most_frugal, points_of
 from jouleshift.errors import BadInput, nearest
+from jouleshift.layer_formats import FLOAT
 from jouleshift.objectives import Constraint, base_unit, parse_constraint
 from jouleshift.records import Evaluation, Run, TrialRecord
 
@@ -20,18 +25,34 @@ PICKS = ("knee", "max-accuracy", "min-energy")
 
 def pick(run: Run, wish: str) -> TrialRecord:
     """The trial of a run that a wish names. Raises `BadInput` where there is none."""
-    members = front(run)
-    if not members:
+    if not front(run):
         raise BadInput(f"{run.path} has no trial at the full budget yet; continue its search first")
-    if wish in PICKS:
-        middle = knee(points_of(members, goal_of([run])))
-        return members[{"knee": middle, "max-accuracy": 0, "min-energy": most_frugal(members)}[wish]]
     if wish.isdecimal():
         return _trial(run, int(wish))
-    if not set(wish) & set("<>=≤≥"):
+    if wish not in PICKS and not set(wish) & set("<>=≤≥"):
         known = f'{", ".join(PICKS)}, a limit such as "accuracy >= 95 %", or a trial\'s number'
         raise BadInput(f"pick {wish!r}: give {known}{nearest(wish, PICKS)}")
-    return _best_within(members, parse_constraint(wish, "pick"))
+    limit = None if wish in PICKS else parse_constraint(wish, "pick")
+    members = [member for member in front(run) if not is_float(member, run.config)]
+    if not members:
+        raise BadInput(
+            f"{run.path}: no network on the front has a shift layer to export; search on"
+        )
+    if limit is not None:
+        return _best_within(members, limit)
+    middle = knee(points_of(members, goal_of([run])))
+    return members[{"knee": middle, "max-accuracy": 0, "min-energy": most_frugal(members)}[wish]]
+
+
+def is_float(record: TrialRecord, config: Mapping[str, Any]) -> bool:
+    """Whether a trial's network has no shift layer, and so nothing to export as integers. `config` are the
+    settings of its run, which may give single layers formats of their own."""
+    for pattern, own in (config.get("layers") or {}).items():
+        if own != FLOAT:
+            return False
+        if pattern == "*":
+            return True
+    return record.trial.config.get("shift_depth") == 0
 
 
 def _trial(run: Run, number: int) -> TrialRecord:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from jouleshift.commands.output import show, stdout
 from jouleshift.commands.settings import Elsewhere, OfLayers, Place, ShiftSettings
 from jouleshift.config import ShiftConfig
 from jouleshift.errors import BadInput
@@ -32,13 +33,11 @@ def export(
     out
         file (model.onnx, model.c, model.pt2, model.safetensors) or folder; by default RUN/export/trial-N
     """
-    from rich.console import Console
-
     from jouleshift.exporting import export_run
     from jouleshift.shown import exported_in_words
 
     exported = export_run(run, pick, form=format, out=out, **Place.given(elsewhere))
-    console = Console()
+    console = stdout()
     for line in exported_in_words(exported):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -51,6 +50,10 @@ def measure(
     threads: int | None = None,
     power_w: float | None = None,
     windows: int = 5,
+    image_size: int | None = None,
+    classes: int | None = None,
+    channels: int | None = None,
+    profile: str | None = None,
     elsewhere: Elsewhere = None,
 ) -> None:
     """Energy and latency of an exported model, or of a network by name, on this machine.
@@ -58,7 +61,8 @@ def measure(
     Parameters
     ----------
     model
-        model.onnx, model.pt2 or model.safetensors, as export wrote it; or the name of a network
+        model.onnx, model.c, model.pt2 or model.safetensors, as export wrote it (C is compiled and run: only
+        what you trust); or the name of a network
     runtime
         onnxruntime, openvino or torch; auto takes the fastest that is installed
     batch
@@ -69,20 +73,27 @@ def measure(
         watts of this machine at work, where no sensor tells; energy is then time × power, an estimate
     windows
         windows of the energy measurement
+    image_size
+        pixels of each side, of a network by name; 32, or 224 for names that end in _224
+    classes
+        number of classes, of a network by name; 10
+    channels
+        channels of the images, of a network by name; 3
+    profile
+        hardware profile that a network by name is priced on, by name or YAML file; asic-45nm
     """
-    from rich.console import Console
-
     from jouleshift.energy.carbon import place
 
     where = place({}, **Place.given(elsewhere))  # refused before torch is loaded
 
     from jouleshift.deploy.measured import Conditions
-    from jouleshift.measuring import measure_model
-    from jouleshift.shown import measured_table
+    from jouleshift.measuring import Named, measure_model
+    from jouleshift.shown import measured_in_words, measured_table
 
     threads = (os.cpu_count() or 1) if threads is None else threads
     conditions = Conditions(runtime, batch, threads, power_w, windows)
-    Console().print(measured_table(measure_model(model, conditions), where))
+    measured = measure_model(model, conditions, Named(image_size, classes, channels, profile))
+    show(stdout(), measured_table(measured, where), measured_in_words(measured, where))
 
 
 def convert(
@@ -104,8 +115,6 @@ def convert(
     channels
         channels of the images
     """
-    from rich.console import Console
-
     for name, number in (("classes", classes), ("channels", channels)):
         if number < 1:
             raise BadInput(f"{name} {number}: expected at least 1")
@@ -114,9 +123,9 @@ def convert(
     from jouleshift.conversion import convert as convert_network
     from jouleshift.conversion import plan
     from jouleshift.models import create
-    from jouleshift.shown import conversion_table
+    from jouleshift.shown import conversion_in_words, conversion_table
 
     network, config = create(model, classes, channels), settings or ShiftConfig()
     plans = plan(network, config, layers=formats)
     shifted = convert_network(network, config, layers=formats)
-    Console().print(conversion_table(model, network, plans, shifted))
+    show(stdout(), conversion_table(plans), conversion_in_words(model, plans, network, shifted))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from jouleshift.commands.output import stdout
 from jouleshift.commands.settings import Elsewhere, OfLayers, OfTheStudies, PaperSettings, Place
 from jouleshift.errors import BadInput
 
@@ -18,8 +19,6 @@ def verify(run: Path, *, seeds: int = 2, workers: int | str | None = None) -> No
     workers
         trainings at a time, a Dask scheduler's address or a cluster's YAML file; by default as in the search
     """
-    from rich.console import Console
-
     from jouleshift import store
     from jouleshift.analysis.verification import verification_of
     from jouleshift.progress import VerificationDisplay
@@ -27,7 +26,7 @@ def verify(run: Path, *, seeds: int = 2, workers: int | str | None = None) -> No
     from jouleshift.report.verified import verified_table
     from jouleshift.verify import verify as run_verification
 
-    console = Console()
+    console = stdout()
     with VerificationDisplay(console) as display:
         page = run_verification(run, seeds=seeds, workers=workers, watcher=display)
     if (found := verification_of([store.read_run(run)])) is not None:
@@ -86,8 +85,6 @@ def compare(first: Path, second: Path, /, *, out: Path | None = None, elsewhere:
     out
         folder for the files; by default FIRST-vs-SECOND beside the first run
     """
-    from rich.console import Console
-
     from jouleshift import store
     from jouleshift.energy.carbon import place
     from jouleshift.report.comparison import comparison_table, side_by_side, write_comparison
@@ -96,7 +93,7 @@ def compare(first: Path, second: Path, /, *, out: Path | None = None, elsewhere:
     sides = side_by_side(runs)
     target = out or first.parent / f"{first.name}-vs-{second.name}"
     write_comparison(sides, place(runs[0].config, **Place.given(elsewhere)), target)
-    Console().print(comparison_table(sides))
+    stdout().print(comparison_table(sides))
     print(target / "compare.png")
 
 
@@ -129,8 +126,6 @@ def paper(
         look at the fronts' networks under another energy too: a hardware profile, simulated or deployed;
         repeat the flag for several
     """
-    from rich.console import Console
-
     from jouleshift.paper.command import list_experiments, run_experiments
 
     if seeds < 1:
@@ -139,8 +134,8 @@ def paper(
     own, out = settings.given(), settings.out
     own.pop("out", None)
     if experiment is None:
-        Console().print(list_experiments(out, seeds))
+        stdout().print(list_experiments(out, seeds))
         return
     own |= {"layers": layers} if layers else {}
     own |= {"cifar10": cifar10, "caltech101": caltech101}
-    run_experiments(Console(), experiment, scale=scale, seeds=seeds, out=out, energies=under or (), own=own)
+    run_experiments(stdout(), experiment, scale=scale, seeds=seeds, out=out, energies=under or (), own=own)

@@ -45,13 +45,15 @@ def export(
     with TemporaryDirectory(prefix="jouleshift-") as folder:
         draft = Path(folder) / target.name
         main = target.parent / _WRITERS[form](program, draft, images).name
-        _write_check(program, draft, images)
+        _write_check(program, draft.with_name(main.name), images)
         files = sorted(target.parent / path.name for path in Path(folder).iterdir())
         _refuse_overwriting(main, files)
         try:
-            shutil.copytree(folder, target.parent, dirs_exist_ok=True)
-        except (OSError, shutil.Error) as error:
-            raise BadInput(f"cannot write {target}: {getattr(error, 'strerror', None) or error}") from None
+            target.parent.mkdir(parents=True, exist_ok=True)
+            for file in files:  # contents alone: a temporary folder and what is in it are for nobody else
+                shutil.copyfile(Path(folder) / file.name, file)
+        except OSError as error:
+            raise BadInput(f"cannot write {target}: {error.strerror or error}") from None
     return (main, *(path for path in files if path != main))
 
 

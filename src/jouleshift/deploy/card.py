@@ -1,7 +1,8 @@
 """The model card: what a network is, how good, how large, what it uses, and how to check all that again.
 
 Markdown with a head in YAML as model hubs read it; `co2_eq_emissions.emissions` is in grams there, and is
-what training and search cost, which is why a card has it only where that is known.
+what training and search cost, which is why a card has it only where that is known. Its source says how the
+energy is known, not only the grid: joules that rest on an assumed power must not pass for measured ones.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,8 @@ class Card:
     configuration: Mapping[str, Any]
     versions: Mapping[str, str]
     search_j: float | None = None
+    """What training and search took, all times together, and how that is known."""
+    search_how: str = ""
     notes: Sequence[str] = field(default=())
 
 
@@ -76,7 +79,7 @@ def _head(card: Card) -> str:
     if card.search_j is not None:
         head["co2_eq_emissions"] = {
             "emissions": float(f"{card.intensity.emissions_g(card.search_j):.4g}"),
-            "source": card.intensity.in_words,
+            "source": f"energy {card.search_how}; {card.intensity.in_words}",
             "training_type": "architecture and hyperparameter search",
             "geographical_location": card.intensity.region,
         }
@@ -153,6 +156,9 @@ def _results(card: Card, program: IntegerProgram) -> str:
                 (f"energy per image, {reading.source}", f"{reading.energy_j:.4g} J ({_how(reading)})")
             )
             rows.append((f"emissions per image, {reading.source}", f"{grams:.4g} g CO₂eq"))
+    if card.search_j is not None:
+        rows.append(("energy of the search", f"{card.search_j:.4g} J ({card.search_how})"))
+        rows.append(("emissions of the search", f"{card.intensity.emissions_g(card.search_j):.4g} g CO₂eq"))
     body = "\n".join(f"| {what} | {value} |" for what, value in rows)
     note = f"Emissions at {card.intensity.in_words}."
     remarks = "".join(f"\n\n{text}" for text in card.notes)

@@ -29,6 +29,8 @@ LATENCY_RUNS = 25
 _WARM_UP_RUNS = 10
 _POLL_S = 0.1
 
+Executor = Callable[[Float32Array], Float32Array]
+
 
 @dataclass(frozen=True)
 class Latency:
@@ -93,14 +95,25 @@ def run_alone(path: Path, images: Float32Array, conditions: Conditions) -> Ran:
 
 
 def _run(path: Path, images: Float32Array, conditions: Conditions) -> Ran:
-    from jouleshift.deploy.runtime import choose, load
-
-    runtime = choose(path, conditions.runtime)
-    run = load(path, runtime, conditions.threads)
+    runtime, run = _loaded(path, conditions)
     size = conditions.batch
     first, *others = (images[start : start + size] for start in range(0, len(images), size))
     ran = observe(runtime, lambda: run(first), len(first), conditions)
     return replace(ran, logits=np.concatenate([ran.logits, *map(run, others)]))
+
+
+def _loaded(path: Path, conditions: Conditions) -> tuple[str, Executor]:
+    """The runtime's name, and what runs the file in it; C is compiled, and has one thread."""
+    if path.suffix == ".c":
+        from jouleshift.deploy.c.build import loaded
+
+        if conditions.runtime != "auto":
+            raise BadInput(f"{path}: C needs no runtime; leave {conditions.runtime} out")
+        return "C, 1 thread", loaded(path)
+    from jouleshift.deploy.runtime import choose, load
+
+    runtime = choose(path, conditions.runtime)
+    return runtime, load(path, runtime, conditions.threads)
 
 
 def observe(runtime: str, call: Callable[[], Float32Array], n_items: int, conditions: Conditions) -> Ran:

@@ -11,6 +11,7 @@ may use shorter formats (TF32), so there float64 takes their place.
 """
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Callable, Sequence
 from functools import singledispatch
@@ -66,7 +67,10 @@ def write_exported(program: IntegerProgram, path: Path) -> None:
     for node in exported.graph.nodes:
         node.meta.pop("stack_trace", None)  # it names files of this machine
     try:
-        torch.export.save(exported, path)
+        with warnings.catch_warnings():
+            # said of weights that lie by channel, as training leaves them; ours are on the CPU
+            warnings.filterwarnings("ignore", "No complete tensor found in the group", UserWarning)
+            torch.export.save(exported, path)
     except OSError as error:
         raise BadInput(f"cannot write {path}: {error.strerror or error}") from None
 

@@ -38,6 +38,7 @@ _WORLD_YEAR = 2018
 
 _FUELS_G_PER_KWH = {"coal": 995.725971, "petroleum": 816.6885263, "naturalGas": 743.8415916}
 """What CodeCarbon's own province figures rest on: emissions of burning, none for other sources."""
+_PROVINCES = "fossil share of the province's mix in CodeCarbon, year not given by CodeCarbon"
 
 
 def intensity(region: str) -> CarbonIntensity:
@@ -178,7 +179,7 @@ def _province(name: str) -> CarbonIntensity | None:
     if place is None or mix is None:
         return None
     grams = sum(mix[fuel] / mix["total"] * factor for fuel, factor in _FUELS_G_PER_KWH.items())
-    return CarbonIntensity(grams, place.code, None, "fossil share of the province's mix, in CodeCarbon")
+    return CarbonIntensity(grams, place.code, None, _PROVINCES)
 
 
 def _chinese_province(name: str) -> CarbonIntensity | None:

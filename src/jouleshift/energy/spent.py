@@ -56,7 +56,8 @@ def spent(
     else:
         watts = DEFAULT_POWER_W if power_w is None else power_w
         told = "assumed" if power_w is None else "stated"
-        cost = Spent("estimated", f"time × {watts:g} W {told}", flags={"no-sensor"})
+        flags = {"no-sensor", "default-power"} if power_w is None else {"no-sensor"}
+        cost = Spent("estimated", f"time × {watts:g} W {told}", flags=flags)
         sensor = _StatedPower(watts, clock or SystemClock())
     with _counted(sensor, cost, period_s):
         yield cost

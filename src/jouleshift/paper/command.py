@@ -22,7 +22,7 @@ def list_experiments(out: Path, seeds: int) -> "Table":
 
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("name", "what it shows", f"in {out}"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for name, experiment in EXPERIMENTS.items():
         table.add_row(name, experiment.title, progress_of(experiment, out, seeds))
     return table

@@ -164,7 +164,7 @@ def comparison_table(sides: tuple[Side, Side]) -> "Group":
 
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("", *(side.name for side in sides)):
-        table.add_column(Text(heading), justify="right" if heading else "left")
+        table.add_column(Text(heading), justify="right" if heading else "left", overflow="fold")
     facts = [_facts(side) for side in sides]
     for name in facts[0]:
         table.add_row(Text(name), *(Text(found[name]) for found in facts))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from jouleshift.analysis.digest import Digest, Point
 from jouleshift.analysis.pareto import objectives, points_of
+from jouleshift.analysis.pick import is_float
 from jouleshift.records import CarbonIntensity
 from jouleshift.report import numbers
 from jouleshift.report.figures import energy_unit
@@ -184,7 +185,8 @@ def _name(view: Digest, point: Point, wins: bool, pick: bool) -> Markup:
     if point.run < 0:
         return join(f"default, mean of {len(view.runs)}")
     run = f" ({view.runs[point.run].path.name})" if len(view.runs) > 1 else ""
-    text = f"{point.record.trial.id}{run}{' default' if point.role == 'default' else ''}"
+    floats = " float" if is_float(point.record, view.runs[point.run].config) else ""
+    text = f"{point.record.trial.id}{run}{' default' if point.role == 'default' else ''}{floats}"
     star = E("span", "★ ", class_="star", title="dominates the default") if wins else None
     button = E("button", text, type="button", aria_pressed="false", aria_label=f"show trial {text}")
     return join(star, button if pick else text)

@@ -71,7 +71,8 @@ def _write_parquet(run: Run, intensity: CarbonIntensity, path: Path) -> None:
     kinds = dict.fromkeys(("trial", "bracket", "rung", "budget", "seed"), whole)
     kinds |= dict.fromkeys(("error", "accuracy", "energy_j", "emissions_g", "g_per_kwh", "pue"), real)
     kinds |= dict.fromkeys(("latency_s", *TIMES), real) | {"size_bytes": whole}
-    kinds |= dict.fromkeys(("status", "energy_source", "region", "breaks"), pa.string())
+    texts = ("status", "energy_source", "energy_kind", "energy_origin", "energy_flags", "region", "breaks")
+    kinds |= dict.fromkeys(texts, pa.string())
     kinds |= {name: _arrow_type([line[name] for line in table]) for name in names}
     arrays = {
         name: pa.array([_as_text(line[name], kinds[name] == pa.string()) for line in table], kinds[name])

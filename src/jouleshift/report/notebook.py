@@ -78,7 +78,7 @@ def _table(view: Digest, where: CarbonIntensity) -> Markup | None:
     shown = front_and_default(comparison)
     if not shown:
         return None
-    columns = front_columns(shown, comparison, where)
+    columns = front_columns(shown, view, where)
     header = [element("th", name.replace("\n", " "), scope="col", style=CELL) for name, _ in columns]
     lines = [
         element("tr", [element("td", cells[index], style=CELL) for _, cells in columns])

@@ -95,7 +95,13 @@ def _paths(view: Digest, found: Insight, shown: Sequence[Point], unit: Unit) -> 
     members = view.front
     return {
         position[id(members[place].record)]: [
-            [s.name, show_value(s.old), show_value(s.new), f"{100 * s.error:.1f}", unit.show(s.energy_j)]
+            [
+                s.name,
+                show_value(s.old),
+                show_value(s.new),
+                f"{100 * s.error:.1f}",
+                unit.show(s.energy_j),
+            ]
             for s in steps
         ]
         for place, steps in found.paths.items()

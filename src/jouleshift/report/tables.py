@@ -2,14 +2,16 @@
 
 `trials.csv` has a row for each trial, `front.csv` one for each of the front. Their columns are
 
-    trial, bracket, rung, budget, seed, status, error, accuracy, energy_j, energy_source, emissions_g,
-    region, g_per_kwh, pue, size_bytes, latency_s, breaks,
+    trial, bracket, rung, budget, seed, status, error, accuracy, energy_j, energy_source, energy_kind,
+    energy_origin, energy_flags, emissions_g, region, g_per_kwh, pue, size_bytes, latency_s, breaks,
     one for each hyperparameter by its name in the configuration,
     train_s, energy_s, duration_s
 
 A report of several runs has a column `run` in front. What is missing is empty, never 0. `status` is `done`,
 `running`, or what went wrong (`diverged`, `out-of-memory`, `timeout`, `crashed`, `refused`). Energy and
-emissions are those of one inference of one image, emissions at `g_per_kwh` of a `region` times `pue`.
+emissions are those of one inference of one image, emissions at `g_per_kwh` of a `region` times `pue`. How an
+energy is known stands beside it: `energy_kind` (measured, estimated, modelled), `energy_origin` (the sensor,
+stated power or hardware profile it rests on), `energy_flags` (quality flags, "; " between them).
 `breaks` lists the constraints that a finished trial does not keep. Only the columns that end in `_s` hold
 times, so the rest of a file is the same, byte for byte, wherever the same trials have run.
 """
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from jouleshift.analysis.digest import Digest
 from jouleshift.analysis.pareto import USUAL_GOAL, Comparison, broken
+from jouleshift.analysis.pick import is_float
 from jouleshift.objectives import Goal
 from jouleshift.records import CarbonIntensity, Evaluation, Failure, TrialRecord, Value
 from jouleshift.report.sentences import energy_stamp
@@ -36,7 +39,8 @@ Column = tuple[str, list[str]]
 
 LEADING = (
     "trial", "bracket", "rung", "budget", "seed", "status", "error", "accuracy", "energy_j", "energy_source",
-    "emissions_g", "region", "g_per_kwh", "pue", "size_bytes", "latency_s", "breaks",
+    "energy_kind", "energy_origin", "energy_flags", "emissions_g", "region", "g_per_kwh", "pue", "size_bytes",
+    "latency_s", "breaks",
 )  # fmt: skip
 TIMES = ("train_s", "energy_s", "duration_s")
 
@@ -75,6 +79,9 @@ def row(
         "accuracy": done.accuracy if done else None,
         "energy_j": energy_j,
         "energy_source": done.energy.source if done else None,
+        "energy_kind": done.energy.kind if done else None,
+        "energy_origin": done.energy.origin if done else None,
+        "energy_flags": "; ".join(done.energy.flags) or None if done else None,
         "emissions_g": None if energy_j is None else intensity.emissions_g(energy_j),
         "region": intensity.region,
         "g_per_kwh": intensity.grams_per_kwh,
@@ -139,45 +146,43 @@ def front_table(view: Digest, intensity: CarbonIntensity, width: int = 80) -> "G
 
     comparison, goal = view.comparison, view.goal
     shown = front_and_default(comparison)
-    leading = objective_columns(shown, comparison, intensity)
+    leading = objective_columns(shown, view, intensity)
     leading += [("\n".join(heading), cells) for heading, cells in further_objectives(shown, goal)]
     names = _that_fit(shown, width - 2 - sum(_width(heading, cells) for heading, cells in leading))
-    chosen = [(n.replace("_", "\n"), [show_value(r.trial.config.get(n)) for r in shown]) for n in names]
+    chosen = [(n.replace("_", "\n"), setting_cells(n, shown)) for n in names]
     table = Table(box=box.SIMPLE_HEAD)
     for heading, _ in [*leading, *chosen]:
-        table.add_column(Text(heading), justify="right", vertical="bottom", no_wrap=True)
+        table.add_column(Text(heading), justify="right", vertical="bottom", overflow="fold")
     for index, record in enumerate(shown):
         cells = [Text(column[index]) for _, column in [*leading, *chosen]]
         table.add_row(*cells, style="bold yellow" if record is comparison.default else None)
     title = Text(f"Front of {view.runs[0].path.name} against the default configuration", "bold")
     below = [_caption(comparison, goal)]
+    if any(is_float(record, view.runs[0].config) for record in shown):
+        below += ["float: a float32 network, without a shift layer; it cannot be exported as integers."]
     if shown:
         below += [f"{energy_stamp(view)}; emissions at {intensity.in_short}."]
     return Group(title, *([table] if shown else []), *map(Text, below))
 
 
-def front_columns(
-    shown: Sequence[TrialRecord], comparison: Comparison, intensity: CarbonIntensity
-) -> list[Column]:
+def front_columns(shown: Sequence[TrialRecord], view: Digest, intensity: CarbonIntensity) -> list[Column]:
     """Heading and cells of each column that describes these trials: objectives, gains against the default,
     and the hyperparameters that differ."""
-    differing = [
-        (n.replace("_", "\n"), [show_value(r.trial.config.get(n)) for r in shown]) for n in varying(shown)
-    ]
-    return [*objective_columns(shown, comparison, intensity), *differing]
+    differing = [(n.replace("_", "\n"), setting_cells(n, shown)) for n in varying(shown)]
+    return [*objective_columns(shown, view, intensity), *differing]
 
 
-def objective_columns(
-    shown: Sequence[TrialRecord], comparison: Comparison, intensity: CarbonIntensity
-) -> list[Column]:
+def objective_columns(shown: Sequence[TrialRecord], view: Digest, intensity: CarbonIntensity) -> list[Column]:
     """Mark, trial, accuracy, energy, share saved and emissions."""
+    comparison, settings = view.comparison, view.runs[0].config
     unit = unit_for([_energy(r) for r in shown], "J")
     emissions = [None if (e := _energy(r)) is None else intensity.emissions_g(e) for r in shown]
     gram = unit_for(emissions, "g")
     winners = {id(r) for r in comparison.dominating}
     gains = [comparison.gains(r) for r in shown]
+    marks = [_mark(r is comparison.default, id(r) in winners, is_float(r, settings)) for r in shown]
     return [
-        ("", ["default" if r is comparison.default else "★" if id(r) in winners else "" for r in shown]),
+        ("", marks),
         ("trial", [str(r.trial.id) for r in shown]),
         (
             "accuracy",
@@ -187,6 +192,12 @@ def objective_columns(
         ("saved", [percent(gain[1] if gain else None, 0) for gain in gains]),
         (f"CO₂eq\n{gram.name}", [gram.show(e) for e in emissions]),
     ]
+
+
+def _mark(is_default: bool, wins: bool, floats: bool) -> str:
+    """What is particular of a trial: "★ float"."""
+    words = ("default" if is_default else "★" if wins else "", "float" if floats else "")
+    return " ".join(filter(None, words))
 
 
 def _caption(comparison: Comparison, goal: Goal) -> str:
@@ -211,7 +222,7 @@ def _that_fit(shown: Sequence[TrialRecord], room: int) -> list[str]:
     names = sorted(varying(shown), key=lambda n: not any(word in n for word in _FIRST))
     chosen = []
     for name in names:
-        room -= _width(name.replace("_", "\n"), [show_value(r.trial.config.get(name)) for r in shown])
+        room -= _width(name.replace("_", "\n"), setting_cells(name, shown))
         if room < 0:
             break
         chosen.append(name)
@@ -232,6 +243,11 @@ def front_and_default(comparison: Comparison) -> list[TrialRecord]:
 def varying(records: Sequence[TrialRecord]) -> list[str]:
     """The hyperparameters that do not have the same value in all of these trials."""
     return [n for n in hyperparameters(records) if len({r.trial.config.get(n) for r in records}) > 1]
+
+
+def setting_cells(name: str, records: Iterable[TrialRecord]) -> list[str]:
+    """A hyperparameter's value in each of these trials, for people."""
+    return [show_value(record.trial.config.get(name)) for record in records]
 
 
 def show_value(value: Value | None) -> str:

@@ -72,7 +72,7 @@ def verified_table(verification: Verification, width: int = 80) -> "Group":
     unit = _unit(verification)
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("", "trial", "accuracy\nin search", "validation\nafresh", "test", f"energy\n{unit.name}"):
-        table.add_column(Text(heading), justify="right", vertical="bottom", no_wrap=True)
+        table.add_column(Text(heading), justify="right", vertical="bottom", overflow="fold")
     for member in (*verification.members, *verification.defaults):
         style = "bold yellow" if member.is_default else None
         table.add_row(

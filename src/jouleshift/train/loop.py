@@ -83,8 +83,8 @@ def train(
     horizon: int,
     seed: int,
     device: torch.device | str = "cpu",
-    checkpoint_in: Path | None = None,
-    checkpoint_out: Path | None = None,
+    checkpoint_in: str | Path | None = None,
+    checkpoint_out: str | Path | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     recipe: Recipe | None = None,
 ) -> TrainResult | Failure:
@@ -97,16 +97,16 @@ def train(
     """
     if not 0 < epochs <= horizon:
         raise ValueError(f"epochs {epochs} not in 1 … {horizon}, the horizon")
-    started = time.perf_counter()
-    device = torch.device(device)
+    started, device = time.perf_counter(), torch.device(device)
+    begin, end = (None if path is None else Path(path) for path in (checkpoint_in, checkpoint_out))
     keep_freed_memory()
     try:
         prepared = data if isinstance(data, Prepared) else prepare(data, device)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         with _reproducible(device):
             run = _Run(model, prepared, config, horizon, seed, device, recipe or Recipe())
-            run.start(epochs, checkpoint_in, checkpoint_out)
-            run.advance(epochs, checkpoint_out, on_epoch)
+            run.start(epochs, begin, end)
+            run.advance(epochs, end, on_epoch)
             val_loss, error = run.finish()
     except _Diverged as reason:
         return Failure("diverged", str(reason))
