@@ -1,0 +1,112 @@
+"""Networks of other libraries: layers with a forward pass of their own are read for what they do."""
+
+import numpy as np
+import pytest
+import timm
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import Tensor, nn
+
+from jouleshift.config import ShiftConfig
+from jouleshift.deploy import nodes as p
+from jouleshift.deploy.lower import lower, obstacle
+from jouleshift.deploy.program import IntegerProgram
+from jouleshift.deploy.runtime import load
+from tests.deploy.networks import EIGHT_BITS, images, shifted
+
+FINE = ShiftConfig(weight_bits=4, act_integer_bits=8, act_fraction_bits=14)
+
+
+class NormAct(nn.BatchNorm2d):
+    """Norm, dropout and activation in one, as timm's BatchNormAct2d."""
+
+    def __init__(self, channels: int, act: nn.Module) -> None:
+        super().__init__(channels)
+        self.drop, self.act = nn.Dropout(0.2), act
+
+    def forward(self, x: Tensor) -> Tensor:
+        torch._assert(x.ndim == 4, "expected images")
+        if self.training:
+            self.num_batches_tracked.add_(1)
+        of_batch = self.training or self.running_mean is None
+        known = (self.running_mean, self.running_var, self.weight, self.bias)
+        return self.act(self.drop(F.batch_norm(x, *known, of_batch, self.momentum, self.eps)))
+
+
+class OwnLinear(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, bias=self.bias)
+
+
+def own(act: nn.Module) -> nn.Module:
+    conv = nn.Conv2d(3, 6, 3, bias=False)
+    return nn.Sequential(conv, NormAct(6, act), nn.Conv2d(6, 4, 3), nn.Flatten(), OwnLinear(64, 5))
+
+
+def plain(act: nn.Module) -> nn.Module:
+    """The same network of torch's own layers."""
+    conv, norm = nn.Conv2d(3, 6, 3, bias=False), nn.Sequential(nn.BatchNorm2d(6), nn.Dropout(0.2), act)
+    return nn.Sequential(conv, norm, nn.Conv2d(6, 4, 3), nn.Flatten(), nn.Linear(64, 5))
+
+
+@pytest.mark.parametrize("act", [nn.ReLU(), nn.ReLU6(), nn.Hardtanh(0, 2), nn.Identity()], ids=str)
+def test_layers_with_a_forward_pass_of_their_own_are_what_they_call(act):
+    batch = images(8)
+    programs = []
+    for build, kept in ((own, {}), (plain, {"last": None})):
+        torch.manual_seed(0)
+        programs.append(lower(shifted(build(act), overrides=kept), batch))
+    assert [type(node) for node in programs[0].nodes] == [type(node) for node in programs[1].nodes]
+    assert programs[0].all(p.ShiftLayer)[0].layer == "0" and programs[0].all(p.FloatLayer)[0].layer == "4"
+    np.testing.assert_array_equal(*(program.run(batch.numpy()) for program in programs))
+
+
+def test_a_norm_of_the_batch_is_no_norm_of_a_program():
+    network = own(nn.ReLU())
+    network[1].running_mean = network[1].running_var = None
+    assert "running statistics" in obstacle(network, (3, 8, 8))
+
+
+def built(name: str) -> nn.Module:
+    torch.manual_seed(0)
+    library, _, network = name.partition("/")
+    if library == "timm":
+        return timm.create_model(network, num_classes=5)
+    return torchvision.models.get_model(network, num_classes=5, weights=None)
+
+
+def lowered(name: str, config: ShiftConfig, size: int) -> tuple[IntegerProgram, nn.Module]:
+    model = shifted(built(name), config, size=size)
+    return lower(model, images(4, size=size)), model
+
+
+QUICK = ("timm/mobilenetv2_035", "timm/regnetx_002")
+THOROUGH = (
+    *("timm/mobilenetv1_100", "timm/efficientnet_lite0", "timm/fbnetc_100", "timm/mnasnet_small"),
+    *("timm/spnasnet_100", "timm/densenet121", "timm/repvgg_a0", "timm/resnet18"),
+    *(
+        "torchvision/resnet18",
+        "torchvision/mobilenet_v2",
+        "torchvision/mnasnet0_5",
+        "torchvision/regnet_x_400mf",
+    ),
+)
+
+
+@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(n, marks=pytest.mark.slow) for n in THOROUGH)])
+def test_networks_of_other_libraries_are_integers_throughout(name):
+    program, _ = lowered(name, EIGHT_BITS, 32)
+    batch = images(2, seed=7, size=32).numpy()
+    assert program.all_integer and obstacle(built(name), (3, 32, 32)) == ""
+    np.testing.assert_array_equal(load(program, "onnxruntime", threads=1)(batch), program.run(batch))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["timm/mobilenetv2_035", "timm/mobilenetv4_conv_small", "timm/repvgg_a0"])
+def test_with_fine_activations_they_compute_what_training_does(name):
+    program, model = lowered(name, FINE, 32)
+    batch = images(4, seed=7, size=32)
+    with torch.no_grad():
+        wanted = model(batch).numpy()
+    assert np.abs(program.run(batch.numpy()) - wanted).max() < 0.02 * wanted.std()
