@@ -68,6 +68,22 @@ def test_a_norm_of_the_batch_is_no_norm_of_a_program():
     assert "running statistics" in obstacle(network, (3, 8, 8))
 
 
+def test_a_sum_of_branches_starts_at_no_step():
+    """Python's `sum` adds the first one to 0."""
+
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.left, self.right = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 5, 8), nn.Conv2d(4, 5, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = F.relu(self.stem(x))
+            return sum(branch(x) for branch in (self.left, self.right)).flatten(1)
+
+    program = lower(shifted(Branches()), images(4))
+    assert len(program.all(p.Add)) == 1 and len(program.all(p.ShiftLayer)) == 3
+
+
 def built(name: str) -> nn.Module:
     torch.manual_seed(0)
     library, _, network = name.partition("/")

@@ -307,6 +307,11 @@ class _Scaled(nn.Module):
         return x * self.gamma
 
 
+class _ChannelsLast(nn.LayerNorm):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
 REFUSALS = [
     (lambda: _Does(torch.erf), "erf.*no rule.*deploy can do"),
     (lambda: _Does(nn.Hardswish()), r"what \(Hardswish\).*ReLU or ReLU6 before training"),
@@ -314,10 +319,11 @@ REFUSALS = [
     (lambda: _Does(lambda x: F.silu(x)), "silu.*ReLU or ReLU6 before training"),
     (lambda: _Does(nn.GroupNorm(2, 4)), r"what \(GroupNorm\).*BatchNorm2d before training"),
     (lambda: _Does(nn.Sequential(_Scaled())), r"mul in what\.0 \(_Scaled\).*without squeeze-and-excitation"),
+    (lambda: _Does(_ChannelsLast(4)), r"permute in what \(_ChannelsLast\).*BatchNorm2d before training"),
     (lambda: _Does(nn.ConvTranspose2d(4, 4, 2)), r"what \(ShiftConvTranspose2d\).*enlarges"),
     (lambda: _Does(lambda x: x.view(x.size(0), 2, 16, 8)), r"view.*flatten whole images: x\.flatten"),
-    (lambda: _Does(lambda x: x.chunk(2, 1)[0]), "chunk.*channel shuffles"),
-    (lambda: _Does(lambda x: x + 1), "operand 1.*constant"),
+    (lambda: _Does(lambda x: x.chunk(2, 1)[0]), "chunk.*without splits"),
+    (lambda: _Does(lambda x: x + 1), "operand 1.*constant.*bias"),
     (lambda: _Does(lambda x: torch.flatten(input=x)), "flatten.*no rule"),
     (lambda: _Does(nn.Hardtanh(1, 2)), "Hardtanh.*enclose zero"),
     (lambda: _Does(lambda x: x * 2), "mul"),

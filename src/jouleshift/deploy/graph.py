@@ -77,7 +77,7 @@ def trace(model: nn.Module) -> fx.GraphModule:
         raise refusal(
             type(model).__name__,
             f"its forward pass cannot be traced ({_first_line(error)})",
-            "write it without control flow that depends on the image",
+            "write it without control flow that depends on the image or its size",
         ) from None
 
 
@@ -114,6 +114,12 @@ def read(graph: fx.GraphModule, example: Tensor, rules: Mapping[Any, Rule]) -> t
 
 def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _enclosing(node: fx.Node) -> list[tuple[str, type]]:
+    """Name and type of the modules, the network itself apart, whose forward pass makes a call."""
+    stack: Mapping[str, tuple[str, type]] = node.meta.get("nn_module_stack", {})
+    return [(name, kind) for name, kind in stack.values() if name]
 
 
 class Reader:
@@ -153,7 +159,7 @@ class Reader:
             operation = type(module)
         rule = self._rules.get(operation)
         if rule is None:
-            raise refused(self.place(node), operation)
+            raise refused(self.place(node), operation, *(kind for _, kind in _enclosing(node)[-1:]))
         try:
             rule(self, node, module)
         except _MISREAD as error:
@@ -166,8 +172,7 @@ class Reader:
             return f"{node.target} ({type(self._graph.get_submodule(str(node.target))).__name__})"
         target = node.target
         function = (target if isinstance(target, str) else getattr(target, "__name__", node.name)).strip("_")
-        stack: Mapping[str, tuple[str, type]] = node.meta.get("nn_module_stack", {})
-        within = [f"{name} ({kind.__name__})" for name, kind in stack.values() if name]
+        within = [f"{name} ({kind.__name__})" for name, kind in _enclosing(node)]
         return f"{function} in {within[-1]}" if within else function
 
     def constant(self, node: Any) -> Tensor | None:
@@ -185,16 +190,18 @@ class Reader:
     def source(self, node: Any) -> str:
         """The value that an argument stands for."""
         if not isinstance(node, fx.Node) or node not in self._names:
-            what = node.target if isinstance(node, fx.Node) else node
-            raise refusal(f"the operand {what}", "it is a constant, not computed from the image", REMEDY)
+            if isinstance(node, fx.Node):
+                remedy = "keep parameters inside Conv2d, Linear and BatchNorm layers"
+                raise refusal(f"the operand {node.target}", "it is not computed from the image", remedy)
+            raise refusal(f"the operand {node}", "it is a constant", "put it into a bias or a batch norm")
         return self._names[node]
 
     def source_shape(self, node: fx.Node) -> Shape:
         return self._by_name[self.source(node)].shape
 
-    def same(self, node: fx.Node) -> None:
-        """The node passes on what it reads."""
-        self._names[node] = self.source(node.args[0])
+    def same(self, node: fx.Node, operand: Any = None) -> None:
+        """The node passes on what it reads: its first operand, or another."""
+        self._names[node] = self.source(node.args[0] if operand is None else operand)
 
     def add(self, node: fx.Node, kind: Kind, sources: Sequence[Any] | None = None, **details: Any) -> None:
         operands = node.args[:1] if sources is None else sources

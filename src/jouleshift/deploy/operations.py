@@ -126,11 +126,14 @@ def _clamp(reader: Reader, node: fx.Node, module: nn.Module | None) -> None:
 @_rule(operator.add, operator.iadd, torch.add, "add", "add_")
 def _add(reader: Reader, node: fx.Node, module: nn.Module | None) -> None:
     left, right = node.args[:2]
+    for operand, other in ((left, right), (right, left)):
+        if isinstance(operand, int | float) and operand == 0:
+            return reader.same(node, other)
     if node.kwargs.get("alpha", 1) != 1 or reader.source(left) == reader.source(right):
         raise refusal(reader.place(node), "it is a sum with a factor", "put the factor into a batch norm")
     if reader.source_shape(cast(fx.Node, left)) != reader.source_shape(cast(fx.Node, right)):
         raise refusal(reader.place(node), "it adds tensors of different shapes", "give both one shape")
-    reader.add(node, "add", (left, right))
+    return reader.add(node, "add", (left, right))
 
 
 @_rule(torch.cat, torch.concat)

@@ -34,7 +34,7 @@ _TIMES = (
 )
 _ATTENTION = "attention multiplies what it has computed", "take a network of convolutions"
 _ONE_AXIS = "programs are of images, height × width", "write it with 2-d layers and images of height 1"
-_MOVES = "it rearranges axes or channels", "take a network without permutations and channel shuffles"
+_MOVES = "it splits or rearranges axes or channels", "take a network without splits and channel shuffles"
 _ENLARGES = "it enlarges the image", "deploy networks that only keep or shrink it, by Conv2d or pooling"
 
 _CASES: tuple[tuple[tuple[str, str], Iterable[Any]], ...] = (
@@ -60,6 +60,8 @@ UNKNOWN: dict[Any, tuple[str, str]] = {
 """Reason and remedy of operations that are often met and have no rule."""
 
 
-def refused(what: str, operation: Any) -> BadInput:
-    """The refusal of an operation without a rule."""
-    return refusal(what, *UNKNOWN.get(operation, ("integers have no rule for it", REMEDY)))
+def refused(what: str, operation: Any, within: type = object) -> BadInput:
+    """The refusal of an operation without a rule, `within` a layer of a type that may itself be a usual case
+    (timm's LayerNorm2d is a LayerNorm that begins by moving axes)."""
+    found = next((UNKNOWN[each] for each in (*within.__mro__, operation) if each in UNKNOWN), None)
+    return refusal(what, *(found or ("integers have no rule for it", REMEDY)))
