@@ -104,7 +104,7 @@ def read(graph: fx.GraphModule, example: Tensor, rules: Mapping[Any, Rule]) -> t
         raise refusal(
             f"the network for images of {'×'.join(map(str, example.shape[1:]))}",
             f"it does not take them ({_first_line(error)})",
-            "give example_input as it is trained on",
+            "give images of the shape that it takes",
         ) from None
     reader = Reader(graph, shapes, rules)
     for node in graph.graph.nodes:
