@@ -63,6 +63,7 @@ class TestBadInput:
         assert done.stderr.count("\n") == 1, done.stderr
         assert done.stderr.startswith("jouleshift: ")
         left = [path for path in sorted(cwd.rglob("*")) if path not in before and path.name != "runs"]
+        left = [path for path in left if "__pycache__" not in path.parts]
         assert left == []
         return done.stderr
 
@@ -93,6 +94,15 @@ class TestBadInput:
         assert "did you mean 'resnet20'?" in self.refused(
             tmp_path, "search", "digits", "--model", "resnet-20"
         )
+
+    def test_energy_of_a_network_that_cannot_be_deployed(self, tmp_path):
+        smooth = "from torch import nn\ndef net(num_classes, in_channels):\n"
+        smooth += "    return nn.Sequential(nn.Flatten(), nn.GELU(), nn.Linear(64, num_classes))\n"
+        (tmp_path / "smooth.py").write_text(smooth)
+        flags = ("--model", "smooth:net", "--energy", "deployed", "--power-w", "10")
+        message = self.refused(tmp_path, "search", "digits", *flags)
+        assert "cannot deploy 1 (GELU)" in message and "ReLU6 before training" in message
+        assert not (tmp_path / "runs" / "digits").exists()
 
     def test_unknown_scheduler(self, tmp_path):
         message = self.refused(tmp_path, "search", "digits", "--scheduler", "mo-hyperbnd")

@@ -184,3 +184,25 @@ def test_the_tracker_holds_a_whole_pass_of_validation_its_batches_too(evaluator,
 def test_a_device_that_is_not_there_is_named():
     with pytest.raises(BadInput, match="device 'tpu7'"):
         resolve_device("tpu7")
+
+
+SMOOTH = """
+from torch import nn
+
+def curved(num_classes, in_channels):
+    return nn.Sequential(nn.Conv2d(in_channels, 2, 3), nn.SiLU(), nn.Flatten(), nn.Linear(72, num_classes))
+"""
+
+
+def test_a_network_that_no_integers_follow_is_known_before_the_first_trial(tmp_path, monkeypatch):
+    (tmp_path / "smooth_networks.py").write_text(SMOOTH)
+    monkeypatch.chdir(tmp_path)
+    study = STUDY.model_copy(update={"model": "smooth_networks:curved"})
+    evaluator = Evaluator(study, tmp_path)
+    assert evaluator.facts["obstacle"].startswith("cannot deploy 1 (SiLU): its result is no integer; replace")
+    with pytest.raises(BadInput, match=r"energy deployed.*1 \(SiLU\)"):
+        Evaluator(study.model_copy(update={"energy": "deployed"}), tmp_path)
+
+
+def test_the_networks_here_have_no_obstacle(evaluator):
+    assert evaluator.facts["obstacle"] == ""

@@ -32,3 +32,10 @@ def test_images_left_out_are_counted_and_the_first_named():
     ):
         facts = FACTS | {"images": {"skipped": [f"a{k}" for k in range(number)]}}
         assert remarks(StudyConfig(data="photos"), facts) == [said]
+
+
+def test_a_network_that_cannot_be_exported_is_named_with_layer_reason_and_remedy():
+    found = "cannot deploy act (Hardswish): its result is no integer; replace it by ReLU"
+    (line,) = remarks(StudyConfig(data="digits"), FACTS | {"obstacle": found})
+    assert line.startswith("this network can be searched but not exported, because of act (Hardswish): its")
+    assert line.endswith("; replace it by ReLU")

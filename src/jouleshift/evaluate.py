@@ -21,6 +21,7 @@ from jouleshift import conversion, models, recipes
 from jouleshift.config import NumericMode, ShiftConfig, StudyConfig, TrainConfig
 from jouleshift.data.batches import evaluation_batches, prepare, reduced
 from jouleshift.data.sources import load
+from jouleshift.deploy.lower import obstacle
 from jouleshift.devices import resolve_device
 from jouleshift.energy.foreknown import describe
 from jouleshift.energy.hardware import load_profile, model_energy
@@ -95,6 +96,9 @@ class Evaluator:
         network = self.build(study.seed)
         self.max_depth = conversion.convertible_layers(network, study.mode)
         self.own_formats = conversion.own_formats(network, study.layers, study.mode)
+        self.obstacle = obstacle(network, self.image_shape, study.mode)
+        if self.obstacle and study.energy == "deployed":
+            raise BadInput(f"--energy deployed: {self.obstacle}")
         self.teacher = self._float_network() if study.distil else None
 
     @property
@@ -115,6 +119,7 @@ class Evaluator:
         """What the search and the report need to know of data, network and machine; plain JSON."""
         return {
             "max_depth": self.max_depth,
+            "obstacle": self.obstacle,
             "classes": list(self.data.class_names),
             "images": {
                 "train": len(self.data.train),
@@ -129,11 +134,7 @@ class Evaluator:
     def build(self, seed: int) -> nn.Module:
         """The float network, its weights drawn from the seed."""
         torch.manual_seed(seed)
-        return models.create(
-            self.study.model,
-            num_classes=len(self.data.class_names),
-            in_channels=self.image_shape[0],
-        )
+        return models.create(self.study.model, len(self.data.class_names), self.image_shape[0])
 
     def __call__(
         self, trial: Trial, on_epoch: Callable[[Epoch], None] = lambda epoch: None

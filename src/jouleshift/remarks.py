@@ -17,6 +17,9 @@ def remarks(study: StudyConfig, facts: Mapping[str, Any]) -> list[str]:
     if "data" not in study.model_fields_set:
         said.append("no DATA given, so the bundled digits are searched; for your images: search FOLDER")
     said += unreadable(facts["images"]["skipped"])
+    if facts.get("obstacle"):
+        obstacle = facts["obstacle"].removeprefix("cannot deploy ")
+        said.append(f"this network can be searched but not exported, because of {obstacle}")
     moved = moved_defaults(study.space, facts["max_depth"])
     if moved:
         changes = ", ".join(f"{name} {usual} → {own}" for name, (usual, own) in moved.items())

@@ -80,10 +80,23 @@ def test_a_wish_names_what_can_be_shipped(wish, trial):
 
 @pytest.mark.parametrize("wish", ["knee", "max-accuracy", "accuracy >= 10 %"])
 def test_a_front_of_float_networks_has_nothing_to_ship(wish):
-    with pytest.raises(BadInput, match="all on the front have shift depth 0, no integers to export"):
+    with pytest.raises(BadInput, match="no network on the front has a shift layer to export"):
         pick(without_shifts(RUN, 1, 2, 3, 4, 5), wish)
 
 
 def test_a_run_without_a_front_has_nothing_to_pick():
     with pytest.raises(BadInput, match="no trial at the full budget"):
         pick(replace(RUN, trials=()), "knee")
+
+
+@pytest.mark.parametrize(
+    ("layers", "wish", "trial"),
+    [({"first": 8}, "min-energy", 4), ({"first": "float"}, "min-energy", 3), ({"*": "float"}, "5", 5)],
+)
+def test_formats_of_single_layers_say_what_can_be_shipped(layers, wish, trial):
+    run = without_shifts(RUN, 1, 4)
+    run = replace(run, config={**run.config, "layers": layers})
+    assert pick(run, wish).trial.id == trial
+    if "*" in layers:
+        with pytest.raises(BadInput, match="no network on the front has a shift layer to export"):
+            pick(run, "knee")

@@ -49,14 +49,14 @@ class Chain(nn.Module):
 
 
 def shifted(
-    model: nn.Module, config: ShiftConfig = EIGHT_BITS, seed: int = 0, **options: object
+    model: nn.Module, config: ShiftConfig = EIGHT_BITS, seed: int = 0, size: int = 8, **options: object
 ) -> nn.Module:
     """Converted, its norms filled by a few batches and then spread, γ of both signs; in evaluation."""
     torch.manual_seed(seed)
     model = convert(model, config, **options).train()  # type: ignore[arg-type]
     with torch.no_grad():
         for _ in range(3):
-            model(images(16))
+            model(images(16, size=size))
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.weight.uniform_(0.2, 1.5)

@@ -229,3 +229,14 @@ def test_networks_on_digits_equal_the_oracle(name, oracle_images, kind, bits, fr
     np.testing.assert_array_equal(logits["torch"][:oracle_images], program.run(images[:oracle_images]))
     for result in logits.values():
         np.testing.assert_array_equal(result, logits["torch"])
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_files_hold_nothing_that_no_operation_reads(runtime):
+    """ONNX Runtime warns of each such constant."""
+    for name, made in PROGRAMS.items():
+        if name in REFUSED.get(runtime, ()):
+            continue
+        graph = to_onnx(made().program(), runtime).graph
+        read = {source for node in graph.node for source in node.input}
+        assert read >= {constant.name for constant in graph.initializer}, name

@@ -1,6 +1,8 @@
 """Lowering: the program's integers are training's integers, sums cannot overflow, and what cannot be done
 exactly is refused by name."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from jouleshift.config import ShiftConfig
 from jouleshift.conversion import convert
 from jouleshift.deploy import nodes as p
 from jouleshift.deploy.artefact import export
-from jouleshift.deploy.lower import lower
+from jouleshift.deploy.lower import lower, obstacle
 from jouleshift.deploy.reference import execute
 from jouleshift.errors import BadInput
 from jouleshift.nn.layers import ShiftLayer
@@ -94,6 +96,51 @@ def test_finer_activations_come_closer(config):
         np.abs(lower(m, batch).run(batch.numpy()) - simulated(m, batch)).max() for m in (model, fine)
     )
     assert fine_error < 1e-3 <= coarse_error
+
+
+class _Clamped(nn.Module):
+    def __init__(self, clamp) -> None:
+        super().__init__()
+        self.clamp = clamp
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.clamp(x)
+
+
+CLAMPS = {
+    "hardtanh": nn.Hardtanh(0, 2),
+    "hardtanh of both signs": nn.Hardtanh(),
+    "limits off the grid": nn.Hardtanh(-0.71, 1.37),
+    "a limit between two steps": nn.Hardtanh(0, 1 + 3 / 64),
+    "clamp": lambda x: torch.clamp(x, 0, 1.5),
+    "method": lambda x: x.clamp(min=0.0, max=3),
+    "above only": lambda x: x.clamp(max=0.9),
+    "below only": lambda x: x.clamp_min(-0.3),
+    "functional": lambda x: F.hardtanh(x, 0, 2.7),
+}
+
+
+@pytest.mark.parametrize("case", CLAMPS)
+def test_clamps_are_trainings_on_every_bit(case):
+    torch.manual_seed(0)
+    chain = Chain()
+    chain.layers[2], chain.layers[5] = _Clamped(CLAMPS[case]), _Clamped(CLAMPS[case])
+    model, batch = exact_norms(convert(chain, EIGHT_BITS)), images(32)
+    program = lower(model, batch)
+    unsigned = [layer.unsigned_input for layer in model.modules() if isinstance(layer, ShiftLayer)]
+    reads = [not program.values[node.source].fixed.signed for node in program.all(p.ShiftLayer)]
+    assert unsigned == reads and not program.all(p.Clamp)
+    np.testing.assert_array_equal(program.run(batch.numpy()), simulated(model, batch))
+
+
+@pytest.mark.parametrize("highest", [0.3, 0.75])
+def test_a_clamp_at_the_end_is_exact(highest):
+    """Logits are not rounded in training, so their format must hold the limit."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(192, 4, bias=False), nn.Hardtanh(-highest, highest))
+    model, batch = convert(network, EIGHT_BITS).eval(), images(32)
+    program = lower(model, batch)
+    np.testing.assert_allclose(program.run(batch.numpy()), simulated(model, batch), rtol=0, atol=1e-6)
+    assert (program.output.format is None) == (highest == 0.3)
 
 
 class _Sum(nn.Module):
@@ -249,18 +296,46 @@ class _Does(nn.Module):
         return self.what(self.conv(x))
 
 
+class _Scaled(nn.Module):
+    """Multiplies by a parameter, as squeeze-and-excitation and scales of layers do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(4, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gamma
+
+
+class _ChannelsLast(nn.LayerNorm):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
 REFUSALS = [
-    (lambda: _Does(torch.sigmoid), "sigmoid.*no rule.*deploy can do"),
-    (lambda: _Does(nn.Hardswish()), "Hardswish"),
+    (lambda: _Does(torch.erf), "erf.*no rule.*deploy can do"),
+    (lambda: _Does(nn.Hardswish()), r"what \(Hardswish\).*ReLU or ReLU6 before training"),
+    (lambda: _Does(torch.sigmoid), "sigmoid.*without squeeze-and-excitation"),
+    (lambda: _Does(lambda x: F.silu(x)), "silu.*ReLU or ReLU6 before training"),
+    (lambda: _Does(nn.GroupNorm(2, 4)), r"what \(GroupNorm\).*BatchNorm2d before training"),
+    (lambda: _Does(nn.Sequential(_Scaled())), r"mul in what\.0 \(_Scaled\).*without squeeze-and-excitation"),
+    (lambda: _Does(_ChannelsLast(4)), r"permute in what \(_ChannelsLast\).*BatchNorm2d before training"),
+    (lambda: _Does(nn.ConvTranspose2d(4, 4, 2)), r"what \(ShiftConvTranspose2d\).*enlarges"),
+    (lambda: _Does(lambda x: x.view(x.size(0), 2, 16, 8)), r"view.*flatten whole images: x\.flatten"),
+    (lambda: _Does(lambda x: x.chunk(2, 1)[0]), "chunk.*without splits"),
+    (lambda: _Does(lambda x: x + 1), "operand 1.*constant.*bias"),
+    (lambda: _Does(lambda x: torch.flatten(input=x)), "flatten.*no rule"),
+    (lambda: _Does(nn.Hardtanh(1, 2)), "Hardtanh.*enclose zero"),
     (lambda: _Does(lambda x: x * 2), "mul"),
     (lambda: _Does(lambda x: x[:, 1:]), "slice"),
     (lambda: _Does(lambda x: x.flatten(1) if x.sum() > 0 else x), "cannot be traced.*control flow"),
     (lambda: _Does(nn.AvgPool2d(3, 1, 1, count_include_pad=False)), "padding as zeros"),
-    (lambda: _Does(nn.AdaptiveAvgPool2d(3)), "equal windows"),
+    (lambda: _Does(nn.AdaptiveAvgPool2d(3)), "equal windows.*multiples of"),
     (lambda: _Does(nn.Identity(), padding_mode="reflect"), "conv.*padding mode"),
     (lambda: nn.Sequential(nn.Linear(8, 8)), "0.*more than one axis"),
     (lambda: _Does(lambda x: (x, x)), "not one tensor"),
     (lambda: _Does(nn.BatchNorm2d(4, track_running_stats=False)), "running statistics"),
+    (lambda: _Does(nn.Sequential(nn.Flatten(), nn.BatchNorm1d(256))), r"what\.1: a batch norm of a vector"),
 ]
 
 
@@ -268,6 +343,18 @@ REFUSALS = [
 def test_what_cannot_be_exact_is_refused_by_name(build, message):
     with pytest.raises(BadInput, match=f"cannot deploy.*{message}"):
         lower(convert(build(), EIGHT_BITS), images(2))
+
+
+@pytest.mark.parametrize(("build", "message"), REFUSALS, ids=[message for _, message in REFUSALS])
+def test_what_will_be_refused_is_known_before_training(build, message):
+    message = message.replace("Shift", "")
+    network = build()
+    assert re.search(message, obstacle(network, (3, 8, 8))) and network.training
+
+
+def test_before_training_nothing_is_said_of_networks_that_can_be_deployed():
+    assert obstacle(models.create("resnet20", 10, 3), (3, 32, 32)) == ""
+    assert "mode 'reference'" in obstacle(Chain(), (3, 8, 8), "reference")
 
 
 WRONG_IMAGES = [

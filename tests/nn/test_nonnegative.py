@@ -9,6 +9,16 @@ from jouleshift import models
 from jouleshift.nn.nonnegative import nonnegative_inputs
 
 
+class NormAct(nn.BatchNorm2d):
+    """A norm whose own forward pass goes on to an activation, as timm's."""
+
+    def forward(self, x):
+        if self.training:
+            self.num_batches_tracked.add_(1)
+        known = (self.running_mean, self.running_var, self.weight, self.bias)
+        return F.relu(F.batch_norm(x, *known, self.training))
+
+
 class Network(nn.Module):
     """One layer `last` behind whatever the case computes from the image and the layers `a` and `b`."""
 
@@ -16,6 +26,7 @@ class Network(nn.Module):
         super().__init__()
         self.a, self.b, self.last = (nn.Conv2d(2, 2, 1) for _ in range(3))
         self.pool, self.norm = nn.MaxPool2d(2), nn.BatchNorm2d(2)
+        self.both = NormAct(2)
         self.compute = compute
 
     def forward(self, x):
@@ -29,6 +40,13 @@ CASES = {
     "convolution": (lambda net, x: net.a(x), False),
     "relu": (lambda net, x: F.relu(net.a(x)), True),
     "relu method": (lambda net, x: net.a(x).relu(), True),
+    "hardtanh from zero": (lambda net, x: F.hardtanh(net.a(x), 0, 4), True),
+    "hardtanh": (lambda net, x: F.hardtanh(net.a(x)), False),
+    "clamp": (lambda net, x: torch.clamp(net.a(x), min=0), True),
+    "clamp from a computed limit": (lambda net, x: torch.clamp(net.a(x), min=x.mean()), False),
+    "relu clamped above": (lambda net, x: F.relu(net.a(x)).clamp(max=2), True),
+    "relu clamped below zero": (lambda net, x: F.relu(net.a(x)).clamp(max=-2), False),
+    "norm and relu in one": (lambda net, x: net.both(net.a(x)), True),
     "relu6 pooled": (lambda net, x: net.pool(F.relu6(net.a(x))), True),
     "padded": (lambda net, x: F.pad(F.relu(net.a(x)), (1, 1, 0, 0)), True),
     "padded with a negative": (lambda net, x: F.pad(F.relu(net.a(x)), (1, 1), value=-1.0), False),
@@ -57,6 +75,12 @@ def test_a_layer_called_twice_must_be_safe_both_times():
         return net.b(net.b(F.relu(net.a(x))))
 
     assert "b" not in nonnegative_inputs(Network(compute))
+
+
+def test_looking_at_a_network_counts_no_batch():
+    network = Network(lambda net, x: net.both(net.a(x))).train()
+    assert "last" in nonnegative_inputs(network)
+    assert network.both.num_batches_tracked == 0
 
 
 def test_control_flow_on_data_tells_nothing():

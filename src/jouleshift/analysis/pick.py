@@ -35,9 +35,7 @@ def pick(run: Run, wish: str) -> TrialRecord:
     limit = None if wish in PICKS else parse_constraint(wish, "pick")
     members = [member for member in front(run) if not is_float(member, run.config)]
     if not members:
-        raise BadInput(
-            f"{run.path}: no network on the front has a shift layer to export; search on"
-        )
+        raise BadInput(f"{run.path}: no network on the front has a shift layer to export; search on")
     if limit is not None:
         return _best_within(members, limit)
     middle = knee(points_of(members, goal_of([run])))

@@ -22,7 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jouleshift.deploy.graph import Step, refusal
+from jouleshift.deploy.graph import Step
+from jouleshift.deploy.refusals import refusal
 from jouleshift.nn.layers import ShiftLayer
 from jouleshift.quant.fixed_point import FixedPoint, round_to_fixed
 

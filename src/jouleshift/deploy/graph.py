@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from jouleshift.deploy.nodes import Geometry, Shape
-from jouleshift.errors import BadInput
+from jouleshift.deploy.refusals import REMEDY, UNKNOWN, refusal, refused
 from jouleshift.nn.layers import ShiftLayer
+from jouleshift.nn.tracing import UNTRACEABLE
 
 Kind = Literal[
     "input",
@@ -56,15 +57,8 @@ class Step:
     ends_at: str = ""
 
 
-REMEDY = (
-    "deploy can do Conv2d, Linear, BatchNorm, ReLU, ReLU6, residual sums, concatenation, max and average "
-    "pooling, strided slices, zero padding and flatten"
-)
-
-
-def refusal(what: str, reason: str, remedy: str) -> BadInput:
-    return BadInput(f"cannot deploy {what}: {reason}; {remedy}")
-
+_MISREAD = (TypeError, ValueError, LookupError, AttributeError)
+"""What a rule meets in a call with arguments that it does not expect."""
 
 Rule = Callable[["Reader", fx.Node, nn.Module | None], None]
 """Turns a call into steps: of a module (given), a function or a method."""
@@ -75,19 +69,15 @@ class _Tracer(fx.Tracer):
         return isinstance(m, ShiftLayer) or super().is_leaf_module(m, module_qualified_name)
 
 
-_UNRUNNABLE = (RuntimeError, TypeError, ValueError, AttributeError, LookupError)
-_UNTRACEABLE = (*_UNRUNNABLE, fx.proxy.TraceError)
-
-
 def trace(model: nn.Module) -> fx.GraphModule:
     """The network's graph, shift layers and torch's own modules as leaves. Raises `BadInput`."""
     try:
         return fx.GraphModule(model, _Tracer().trace(model))
-    except _UNTRACEABLE as error:
+    except UNTRACEABLE as error:
         raise refusal(
             type(model).__name__,
             f"its forward pass cannot be traced ({_first_line(error)})",
-            "write it without control flow that depends on the image",
+            "write it without control flow that depends on the image or its size",
         ) from None
 
 
@@ -110,11 +100,11 @@ def read(graph: fx.GraphModule, example: Tensor, rules: Mapping[Any, Rule]) -> t
     shapes: dict[str, Shape] = {}
     try:
         observe(graph, example[:1], lambda name, tensor: shapes.update({name: tuple(tensor.shape[1:])}))
-    except _UNRUNNABLE as error:
+    except UNTRACEABLE as error:
         raise refusal(
             f"the network for images of {'×'.join(map(str, example.shape[1:]))}",
             f"it does not take them ({_first_line(error)})",
-            "give example_input as it is trained on",
+            "give images of the shape that it takes",
         ) from None
     reader = Reader(graph, shapes, rules)
     for node in graph.graph.nodes:
@@ -124,6 +114,12 @@ def read(graph: fx.GraphModule, example: Tensor, rules: Mapping[Any, Rule]) -> t
 
 def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _enclosing(node: fx.Node) -> list[tuple[str, type]]:
+    """Name and type of the modules, the network itself apart, whose forward pass makes a call."""
+    stack: Mapping[str, tuple[str, type]] = node.meta.get("nn_module_stack", {})
+    return [(name, kind) for name, kind in stack.values() if name]
 
 
 class Reader:
@@ -149,8 +145,10 @@ class Reader:
             (result,) = node.args
             if not isinstance(result, fx.Node):
                 raise refusal("its output", "it is not one tensor", "return the logits alone")
-            self.output = self._names[result]
-        elif node.name in self._shapes:
+            self.output = self.source(result)
+        elif node.op == "get_attr":
+            return
+        elif node.name in self._shapes or node.op == "call_module" or node.target in UNKNOWN:
             self._operation(node)
 
     def _operation(self, node: fx.Node) -> None:
@@ -160,10 +158,31 @@ class Reader:
             module = self._graph.get_submodule(str(node.target))
             operation = type(module)
         rule = self._rules.get(operation)
-        if node.op == "get_attr" or rule is None:
-            what = f"{node.target}" if module is None else f"{node.target} ({type(module).__name__})"
-            raise refusal(what, "integers have no rule for it", REMEDY)
-        rule(self, node, module)
+        if rule is None:
+            raise refused(self.place(node), operation, *(kind for _, kind in _enclosing(node)[-1:]))
+        try:
+            rule(self, node, module)
+        except _MISREAD as error:
+            reason = f"it is called in a way that has no rule ({_first_line(error)})"
+            raise refusal(self.place(node), reason, REMEDY) from error
+
+    def place(self, node: fx.Node) -> str:
+        """Where in the network a call is: "layer (Type)", "function in layer (Type)" for what is no layer."""
+        if node.op == "call_module":
+            return f"{node.target} ({type(self._graph.get_submodule(str(node.target))).__name__})"
+        target = node.target
+        function = (target if isinstance(target, str) else getattr(target, "__name__", node.name)).strip("_")
+        within = [f"{name} ({kind.__name__})" for name, kind in _enclosing(node)]
+        return f"{function} in {within[-1]}" if within else function
+
+    def constant(self, node: Any) -> Tensor | None:
+        """A parameter or buffer that a call reads; None where it is given none."""
+        if node is None:
+            return None
+        if not isinstance(node, fx.Node) or node.op != "get_attr":
+            raise refusal(f"the operand {node}", "it is computed, not a parameter", REMEDY)
+        owner, _, name = str(node.target).rpartition(".")
+        return cast(Tensor, getattr(self._graph.get_submodule(owner), name))
 
     def shape(self, node: fx.Node) -> Shape:
         return self._shapes[node.name]
@@ -171,15 +190,18 @@ class Reader:
     def source(self, node: Any) -> str:
         """The value that an argument stands for."""
         if not isinstance(node, fx.Node) or node not in self._names:
-            raise refusal(f"an operand {node}", "it is a constant, not computed from the image", REMEDY)
+            if isinstance(node, fx.Node):
+                remedy = "keep parameters inside Conv2d, Linear and BatchNorm layers"
+                raise refusal(f"the operand {node.target}", "it is not computed from the image", remedy)
+            raise refusal(f"the operand {node}", "it is a constant", "put it into a bias or a batch norm")
         return self._names[node]
 
     def source_shape(self, node: fx.Node) -> Shape:
         return self._by_name[self.source(node)].shape
 
-    def same(self, node: fx.Node) -> None:
-        """The node passes on what it reads."""
-        self._names[node] = self.source(node.args[0])
+    def same(self, node: fx.Node, operand: Any = None) -> None:
+        """The node passes on what it reads: its first operand, or another."""
+        self._names[node] = self.source(node.args[0] if operand is None else operand)
 
     def add(self, node: fx.Node, kind: Kind, sources: Sequence[Any] | None = None, **details: Any) -> None:
         operands = node.args[:1] if sources is None else sources

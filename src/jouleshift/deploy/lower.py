@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
+from jouleshift.config import NumericMode
 from jouleshift.deploy import nodes as p
 from jouleshift.deploy.fold import FloatArray, affine, channel_affine, fold
 from jouleshift.deploy.formats import Formats, assign, input_format, squared_error
-from jouleshift.deploy.graph import Step, observe, read, refusal, trace
+from jouleshift.deploy.graph import Step, observe, read, trace
 from jouleshift.deploy.images import example_images
 from jouleshift.deploy.numbers import (
     accumulator_bits,
@@ -30,6 +31,7 @@ from jouleshift.deploy.numbers import (
 )
 from jouleshift.deploy.operations import RULES
 from jouleshift.deploy.program import IntegerProgram
+from jouleshift.deploy.refusals import refusal
 from jouleshift.errors import BadInput
 from jouleshift.nn.layers import ShiftLayer
 from jouleshift.quant.fixed_point import FixedPoint
@@ -56,12 +58,38 @@ def program_of(model: nn.Module, example_input: Tensor) -> IntegerProgram:
     model = copy.deepcopy(model).eval().cpu()
     images = example_images(example_input, CALIBRATION_IMAGES)
     _refuse_reference(model)
-    graph = trace(model)
-    steps, output = fold(*read(graph, images, RULES))
+    graph, steps, output = _read(model, images)
     with torch.no_grad():
         seen = _observed(graph, images, steps)
         formats = assign(steps, lambda step: squared_error(seen.get(step.name)))
     return _Builder(steps, output, formats).program()
+
+
+def obstacle(model: nn.Module, image_shape: p.Shape, mode: NumericMode = "default") -> str:
+    """Why a float network cannot be deployed, however it is converted and trained; "" where it can.
+
+    Looks at the network's structure alone, by one image of zeros: milliseconds for small networks.
+    """
+    try:
+        if mode == "reference":
+            raise _floats("the network")
+        _read(copy.deepcopy(model).eval().cpu(), torch.zeros(1, *image_shape))
+    except BadInput as found:
+        return str(found)
+    return ""
+
+
+def _read(model: nn.Module, images: Tensor) -> tuple[fx.GraphModule, list[Step], str]:
+    """The network's graph, its steps and the name of the last. Raises `BadInput` at the first one that no
+    integer program knows."""
+    graph = trace(model)
+    steps, output = fold(*read(graph, images, RULES))
+    for step in steps:
+        if step.kind == "norm" and len(step.shape) == 1:
+            raise refusal(
+                step.layer, "a batch norm of a vector follows no layer", "put it behind a linear one"
+            )
+    return graph, steps, output
 
 
 def _observed(graph: fx.GraphModule, images: Tensor, steps: list[Step]) -> dict[str, Tensor]:
@@ -83,9 +111,11 @@ def _observed(graph: fx.GraphModule, images: Tensor, steps: list[Step]) -> dict[
 def _refuse_reference(model: nn.Module) -> None:
     for name, layer in model.named_modules():
         if isinstance(layer, ShiftLayer) and layer.shift_config.mode == "reference":
-            raise refusal(
-                name, "DeepShift's numerics (mode 'reference') are floats", "train with mode 'default'"
-            )
+            raise _floats(name)
+
+
+def _floats(what: str) -> BadInput:
+    return refusal(what, "DeepShift's numerics (mode 'reference') are floats", "train with mode 'default'")
 
 
 class _Builder:
@@ -174,11 +204,7 @@ class _Builder:
         """A batch norm that nothing absorbs: a depthwise 1×1 layer with weights ±1."""
         factor, offset = affine(cast(nn.Module, step.module))
         channels = len(factor)
-        window = p.Geometry((1, 1), groups=channels) if len(step.shape) > 1 else None
-        if window is None:
-            raise refusal(
-                step.layer, "a batch norm of a vector follows no layer", "put it behind a linear one"
-            )
+        window = p.Geometry((1, 1), groups=channels)
         if output.format is None:
             weight = factor.reshape(-1, 1, 1, 1).astype(np.float32)
             clamp = _clamp(step, None)
@@ -208,7 +234,7 @@ class _Builder:
         low, high = partial_sums(step.layer, weights, self._values[source].fixed)
         bound = np.maximum(-low, high).astype(float)
         if step.name == self._output:
-            fmt = logits_format(np.abs(scale), offset, bound)
+            fmt = _holding_clamp(step, logits_format(np.abs(scale), offset, bound))
         wanted = np.ldexp(1.0, fmt.fraction_bits if fmt else 0)
         multiplier, bias = multiplier_and_bias(np.abs(scale) * wanted, offset * wanted, bound)
         smallest, largest = min(low + np.minimum(bias, 0)), max(high + np.maximum(bias, 0))
@@ -217,6 +243,13 @@ class _Builder:
             (source,), output, *_clamp(step, fmt), step.layer, weights, bias, multiplier,
             cast(Any, step.detail), accumulator_bits(step.layer, smallest, largest), smallest, largest,
         )  # fmt: skip
+
+
+def _holding_clamp(step: Step, fmt: FixedPoint | None) -> FixedPoint | None:
+    """A format of logits, which nobody rounds, where the step's limits are whole numbers of it; else None."""
+    limits = [limit for limit in (step.lowest, step.highest) if limit is not None]
+    whole = fmt is None or all(float(np.ldexp(limit, fmt.fraction_bits)).is_integer() for limit in limits)
+    return fmt if whole else None
 
 
 def _clamp(step: Step, fmt: FixedPoint | None) -> tuple[p.Number | None, p.Number | None]:

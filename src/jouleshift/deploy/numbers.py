@@ -20,7 +20,7 @@ from jouleshift.deploy import bounds
 from jouleshift.deploy import nodes as p
 from jouleshift.deploy.bounds import IntegerArray
 from jouleshift.deploy.fold import FloatArray
-from jouleshift.deploy.graph import refusal
+from jouleshift.deploy.refusals import refusal
 from jouleshift.errors import BadInput
 from jouleshift.nn.layers import ShiftLayer
 from jouleshift.quant.fixed_point import FixedPoint
@@ -37,7 +37,7 @@ def shift_weights(layer: ShiftLayer) -> tuple[p.ShiftWeights, p.Int64Array]:
         top = layer.channel_offsets().numpy()
     except ValueError as error:
         raise BadInput(f"cannot deploy the network: {error}") from None
-    distances = np.where(signs == 0, 0, top.astype(np.int64) - exponents)
+    distances = np.where(signs == 0, 0, top.astype(np.int16) - exponents)
     furthest = distances.reshape(len(signs), -1).max(1)
     config = layer.shift_config
     weights = p.ShiftWeights(

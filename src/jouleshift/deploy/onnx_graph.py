@@ -69,12 +69,14 @@ class Graph:
     def model(
         self, images: tuple[Name, p.Shape], logits: tuple[Name, p.Shape], metadata: Mapping[str, str]
     ) -> onnx.ModelProto:
-        """The checked model; the batch is free."""
+        """The checked model, without constants that no node reads; the batch is free."""
         first, last = (
             helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape])
             for name, shape in (images, logits)
         )
-        nodes, constants = list(self._nodes.values()), list(self._constants.values())
+        nodes = list(self._nodes.values())
+        read = {name for node in nodes for name in node.input}
+        constants = [constant for name, constant in self._constants.items() if name in read]
         graph = helper.make_graph(nodes, "jouleshift", [first], [last], constants)
         opset = helper.make_opsetid("", OPSET)
         model = helper.make_model(graph, opset_imports=[opset], producer_name="jouleshift")

@@ -18,15 +18,17 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
+from jouleshift.nn.tracing import UNTRACEABLE, Limits, clamp_limits
+
 _MAKES = frozenset[Any](
     {
-        *(nn.ReLU, nn.ReLU6, nn.Sigmoid, nn.Hardsigmoid, nn.Softmax, nn.Softplus),
-        *(F.relu, F.relu6, F.sigmoid, F.hardsigmoid, F.softmax, F.softplus),
-        *(torch.relu, torch.relu_, torch.sigmoid, torch.softmax, torch.abs, torch.square, torch.exp),
-        *("relu", "relu_", "sigmoid", "softmax", "abs", "square", "exp"),
+        *(nn.Sigmoid, nn.Hardsigmoid, nn.Softmax, nn.Softplus),
+        *(F.sigmoid, F.hardsigmoid, F.softmax, F.softplus),
+        *(torch.sigmoid, torch.softmax, torch.abs, torch.square, torch.exp),
+        *("sigmoid", "softmax", "abs", "square", "exp"),
     }
 )
-"""Modules, functions and methods whose result is never negative."""
+"""Modules, functions and methods whose result is never negative; clamps (ReLU and the like) besides."""
 
 _KEEPS = frozenset[Any](
     {
@@ -63,32 +65,44 @@ _KEEPS = frozenset[Any](
 )
 """Those whose result is never negative if no input is."""
 
-_UNTRACEABLE = (
-    *(RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError, AssertionError),
-    *(LookupError, ArithmeticError, fx.proxy.TraceError),
-)
-"""What someone else's forward pass raises when it meets a symbol in place of a tensor."""
+
+class _Tracer(fx.Tracer):
+    """Records what is done to buffers too, instead of doing it: a batch norm with a forward pass of its own
+    counts the batches that it has seen in training."""
+
+    proxy_buffer_attributes = True
 
 
 def nonnegative_inputs(model: nn.Module) -> frozenset[str]:
     """Names of the modules of torch.nn that never see a negative input, in any of their calls."""
-    tracer = fx.Tracer()
+    tracer = _Tracer()
     try:
         with torch.random.fork_rng(devices=[]):
             graph = tracer.trace(model)
-    except _UNTRACEABLE:
+    except UNTRACEABLE:
         return frozenset()
     known: dict[fx.Node, bool] = {}
     verdicts: dict[str, bool] = {}
     for node in graph.nodes:
         operation: Any = node.target
+        module = None
         if node.op == "call_module":
             module = model.get_submodule(node.target)
             operation = type(module)
             inputs = all(known[source] for source in node.all_input_nodes)
             verdicts[node.target] = verdicts.get(node.target, True) and inputs
-        known[node] = node.op.startswith("call") and _is_nonnegative(node, operation, known)
+        limits = clamp_limits(node, operation, module)
+        if limits is not None:
+            known[node] = _clamps_at_zero(limits, known[node.all_input_nodes[0]])
+        else:
+            known[node] = node.op.startswith("call") and _is_nonnegative(node, operation, known)
     return frozenset(name for name, verdict in verdicts.items() if verdict)
+
+
+def _clamps_at_zero(limits: Limits, source: bool) -> bool:
+    """Whether nothing negative leaves a clamp that reads what is never negative, or may be."""
+    lowest, highest = limits
+    return (highest is None or highest >= 0) and (source or (lowest is not None and lowest >= 0))
 
 
 def _is_nonnegative(

@@ -1,0 +1,64 @@
+"""What can be read off a network's torch.fx graph by more than one reader.
+
+Training asks the graph which inputs are never negative (`nn.nonnegative`), deployment asks it for the whole
+program (`deploy.graph`). Where both ask the same question they must get the same answer, so it is here: a
+layer that training rounds as unsigned must be one whose program knows that it is clamped at zero.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import fx, nn
+
+UNTRACEABLE = (
+    *(RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError, AssertionError),
+    *(LookupError, ArithmeticError, fx.proxy.TraceError),
+)
+"""What someone else's forward pass raises when it meets a symbol in place of a tensor."""
+
+
+class Limits(NamedTuple):
+    """What a clamp keeps its result within; None where it has no limit on that side."""
+
+    lowest: float | None
+    highest: float | None
+
+
+_RELUS = (nn.ReLU, F.relu, torch.relu, torch.relu_, "relu", "relu_")
+_RELUS6 = (nn.ReLU6, F.relu6)
+_HARDTANHS = (nn.Hardtanh, F.hardtanh)
+_CLAMPS = (torch.clamp, torch.clip, "clamp", "clamp_", "clip", "clip_")
+_CLAMPS_BELOW = (torch.clamp_min, "clamp_min", "clamp_min_")
+CLAMPS = (*_RELUS, *_RELUS6, *_HARDTANHS, *_CLAMPS, *_CLAMPS_BELOW)
+"""Every module, function and method that keeps what it reads within two numbers."""
+
+
+def argument(node: fx.Node, position: int, name: str, default: Any = None) -> Any:
+    """An argument of a call, given by position or by name."""
+    return node.args[position] if len(node.args) > position else node.kwargs.get(name, default)
+
+
+def clamp_limits(node: fx.Node, operation: Any, module: nn.Module | None = None) -> Limits | None:
+    """The limits of a call of one of `CLAMPS`; None for any other call, and where limits are computed."""
+    if not node.op.startswith("call"):
+        return None
+    if operation in _RELUS:
+        return Limits(0.0, None)
+    if operation in _RELUS6:
+        return Limits(0.0, 6.0)
+    lowest: Any
+    highest: Any
+    if isinstance(module, nn.Hardtanh):
+        lowest, highest = module.min_val, module.max_val
+    elif operation in _HARDTANHS:
+        lowest, highest = argument(node, 1, "min_val", -1.0), argument(node, 2, "max_val", 1.0)
+    elif operation in _CLAMPS:
+        lowest, highest = argument(node, 1, "min"), argument(node, 2, "max")
+    elif operation in _CLAMPS_BELOW:
+        lowest, highest = argument(node, 1, "min"), None
+    else:
+        return None
+    if not all(limit is None or isinstance(limit, float | int) for limit in (lowest, highest)):
+        return None
+    return Limits(lowest, highest)

@@ -1,0 +1,131 @@
+"""Networks of other libraries: layers with a forward pass of their own are read for what they do."""
+
+import numpy as np
+import pytest
+import timm
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import Tensor, nn
+
+from jouleshift.config import ShiftConfig
+from jouleshift.conversion import convert
+from jouleshift.deploy import nodes as p
+from jouleshift.deploy.lower import lower, obstacle
+from jouleshift.deploy.runtime import load
+from tests.deploy.networks import images, shifted
+
+FINE = ShiftConfig(weight_bits=4, act_integer_bits=10, act_fraction_bits=14)
+
+
+class NormAct(nn.BatchNorm2d):
+    """Norm, dropout and activation in one, as timm's BatchNormAct2d."""
+
+    def __init__(self, channels: int, act: nn.Module) -> None:
+        super().__init__(channels)
+        self.drop, self.act = nn.Dropout(0.2), act
+
+    def forward(self, x: Tensor) -> Tensor:
+        torch._assert(x.ndim == 4, "expected images")
+        if self.training:
+            self.num_batches_tracked.add_(1)
+        of_batch = self.training or self.running_mean is None
+        known = (self.running_mean, self.running_var, self.weight, self.bias)
+        return self.act(self.drop(F.batch_norm(x, *known, of_batch, self.momentum, self.eps)))
+
+
+class OwnLinear(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, bias=self.bias)
+
+
+def own(act: nn.Module) -> nn.Module:
+    conv = nn.Conv2d(3, 6, 3, bias=False)
+    return nn.Sequential(conv, NormAct(6, act), nn.Conv2d(6, 4, 3), nn.Flatten(), OwnLinear(64, 5))
+
+
+def plain(act: nn.Module) -> nn.Module:
+    """The same network of torch's own layers."""
+    conv, norm = nn.Conv2d(3, 6, 3, bias=False), nn.Sequential(nn.BatchNorm2d(6), nn.Dropout(0.2), act)
+    return nn.Sequential(conv, norm, nn.Conv2d(6, 4, 3), nn.Flatten(), nn.Linear(64, 5))
+
+
+@pytest.mark.parametrize("act", [nn.ReLU(), nn.ReLU6(), nn.Hardtanh(0, 2), nn.Identity()], ids=str)
+def test_layers_with_a_forward_pass_of_their_own_are_what_they_call(act):
+    batch = images(8)
+    programs = []
+    for build, kept in ((own, {}), (plain, {"last": None})):
+        torch.manual_seed(0)
+        programs.append(lower(shifted(build(act), overrides=kept), batch))
+    assert [type(node) for node in programs[0].nodes] == [type(node) for node in programs[1].nodes]
+    assert programs[0].all(p.ShiftLayer)[0].layer == "0" and programs[0].all(p.FloatLayer)[0].layer == "4"
+    np.testing.assert_array_equal(*(program.run(batch.numpy()) for program in programs))
+
+
+def test_a_norm_of_the_batch_is_no_norm_of_a_program():
+    network = own(nn.ReLU())
+    network[1].running_mean = network[1].running_var = None
+    assert "running statistics" in obstacle(network, (3, 8, 8))
+
+
+def test_a_sum_of_branches_starts_at_no_step():
+    """Python's `sum` adds the first one to 0."""
+
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.left, self.right = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 5, 8), nn.Conv2d(4, 5, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = F.relu(self.stem(x))
+            return sum(branch(x) for branch in (self.left, self.right)).flatten(1)
+
+    program = lower(shifted(Branches()), images(4))
+    assert len(program.all(p.Add)) == 1 and len(program.all(p.ShiftLayer)) == 3
+
+
+def built(name: str) -> nn.Module:
+    torch.manual_seed(0)
+    library, _, network = name.partition("/")
+    if library == "timm":
+        return timm.create_model(network, num_classes=5)
+    return torchvision.models.get_model(network, num_classes=5, weights=None)
+
+
+QUICK = ("timm/mobilenetv2_035", "timm/regnetx_002")
+THOROUGH = (
+    *("timm/mobilenetv1_100", "timm/efficientnet_lite0", "timm/fbnetc_100", "timm/mnasnet_050"),
+    *("timm/spnasnet_100", "timm/densenet121", "timm/repvgg_a0", "timm/resnet18"),
+    *(
+        "torchvision/resnet18",
+        "torchvision/mobilenet_v2",
+        "torchvision/mnasnet0_5",
+        "torchvision/regnet_x_400mf",
+    ),
+)
+
+
+@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(n, marks=pytest.mark.slow) for n in THOROUGH)])
+def test_networks_of_other_libraries_are_integers_throughout(name):
+    program = lower(shifted(built(name), size=32), images(4, size=32))
+    batch = images(2, seed=7, size=32).numpy()
+    assert program.all_integer and obstacle(built(name), (3, 32, 32)) == ""
+    np.testing.assert_array_equal(load(program, "onnxruntime", threads=1)(batch), program.run(batch))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "factor"),
+    [("mobilenetv2_035", 1), ("mobilenetv4_conv_small", 1), ("repvgg_a0", 0.4), ("mobileone_s0", 0.4)],
+)
+def test_with_fine_activations_they_compute_what_training_does(name, factor):
+    """Where nothing saturates: small factors keep sums of several branches within the format."""
+    model = convert(built(f"timm/{name}"), FINE).train()
+    batch = images(16, size=32)
+    with torch.no_grad():
+        for norm in (module for module in model.modules() if isinstance(module, nn.BatchNorm2d)):
+            norm.weight.fill_(factor)
+        model(batch)
+        wanted = model.eval()(batch[:4]).numpy()
+    logits = lower(model, batch).run(batch[:4].numpy())
+    assert np.abs(logits - wanted).max() < 0.02 * wanted.std()
