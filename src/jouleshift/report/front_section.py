@@ -186,10 +186,10 @@ def _name(view: Digest, point: Point, wins: bool, pick: bool) -> Markup:
         return join(f"default, mean of {len(view.runs)}")
     run = f" ({view.runs[point.run].path.name})" if len(view.runs) > 1 else ""
     floats = " float" if is_float(point.record, view.runs[point.run].config) else ""
-    text = f"{point.record.trial.id}{run}{' default' if point.role == 'default' else ''}{floats}"
+    text = f"{point.record.trial.id}{run}{' default' if point.role == 'default' else ''}"
     star = E("span", "★ ", class_="star", title="dominates the default") if wins else None
     button = E("button", text, type="button", aria_pressed="false", aria_label=f"show trial {text}")
-    return join(star, button if pick else text)
+    return join(star, button if pick else text, floats)
 
 
 def _gain(value: float | None, unit: str) -> Markup:
