@@ -104,6 +104,13 @@ class TestBadInput:
         assert "cannot deploy 1 (GELU)" in message and "ReLU6 before training" in message
         assert not (tmp_path / "runs" / "digits").exists()
 
+    def test_a_network_that_takes_other_images(self, tmp_path):
+        larger = "from torch import nn\ndef net(num_classes, in_channels):\n"
+        larger += "    return nn.Sequential(nn.Flatten(), nn.Linear(65, num_classes))\n"
+        (tmp_path / "larger.py").write_text(larger)
+        message = self.refused(tmp_path, "search", "digits", "--model", "larger:net")
+        assert "larger:net does not take images of 1 × 8 × 8: mat1 and mat2 shapes" in message
+
     def test_unknown_scheduler(self, tmp_path):
         message = self.refused(tmp_path, "search", "digits", "--scheduler", "mo-hyperbnd")
         assert "did you mean 'mo-hyperband'?" in message

@@ -38,7 +38,7 @@ from jouleshift.energy.quiet import measuring, telling
 from jouleshift.errors import BadInput
 from jouleshift.evaluate import Evaluator
 from jouleshift.exporting import export_run
-from jouleshift.measuring import Measured, Named, measure_model
+from jouleshift.measuring import Measured, Named, _check_images, _compared, measure_model
 from jouleshift.models import create
 from jouleshift.records import CarbonIntensity, EnergyReading, Evaluation
 from jouleshift.shown import measured_in_words, measured_table
@@ -434,6 +434,28 @@ def test_integers_of_mixed_precision_match_bit_for_bit(name, tmp_path):
     kept = load_file(check_path(tmp_path / name))
     np.testing.assert_array_equal(kept["logits"], program.run(kept["images"]))
     np.testing.assert_array_equal(load(tmp_path / name)(kept["images"]), kept["logits"])
+
+
+@pytest.mark.parametrize(
+    ("off", "exact", "verdict"),
+    [
+        ([0.1], True, ("bit match: 3 of 4 images", False)),
+        ([0.1], False, ("bit match: 3 of 4 images, 4 within 2 %: it has float layers", True)),
+        ([3, 3], False, ("bit match: 2 of 4 images, 2 within 2 %: it has float layers", False)),
+        ([], True, ("bit match: 4 of 4 images", True)),
+    ],
+)
+def test_only_float_layers_may_differ_and_only_a_little(off, exact, verdict):
+    logits = np.arange(40, dtype=np.float32).reshape(4, 10)
+    found = logits.copy()
+    found[: len(off), 3] += off
+    assert _compared(found, logits, exact) == verdict
+
+
+def test_the_check_file_says_whether_integers_go_throughout(tmp_path):
+    for layers, exact in (({}, True), ({"last": "float"}, False)):
+        js.export(shifted(Everything(), layers=layers), tmp_path / "m.safetensors", images(4))
+        assert _check_images(tmp_path / "m.safetensors")[2] == exact
 
 
 def test_verification_trains_layers_in_their_own_formats(mixed):

@@ -80,15 +80,10 @@ class Evaluator:
         if study.threads is not None:
             torch.set_num_threads(study.threads)
         splits = load(
-            study.data,
-            seed=study.seed,
-            val_fraction=study.val_fraction,
-            limit_train=study.limit_train,
-            limit_val=study.limit_val,
-            image_size=study.image_size,
-            on_corrupt=study.on_corrupt,
+            study.data, seed=study.seed, val_fraction=study.val_fraction, limit_train=study.limit_train,
+            limit_val=study.limit_val, image_size=study.image_size, on_corrupt=study.on_corrupt,
             with_test=split == "test",
-        )
+        )  # fmt: skip
         self.skipped = splits.skipped
         self.data = prepare(splits, self.device)
         self.profile = load_profile(study.profile)
@@ -103,9 +98,14 @@ class Evaluator:
 
     @property
     def foreknown(self) -> dict[str, Any]:
-        """What `energy.foreknown` needs to price configurations without this network; plain JSON."""
+        """What `energy.foreknown` needs to price configurations without this network; plain JSON. Raises
+        `BadInput` where the network does not take such images."""
         model = self.build(self.study.seed)
-        workload = trace(model, torch.zeros(1, *self.image_shape))
+        try:
+            workload = trace(model, torch.zeros(1, *self.image_shape))
+        except RuntimeError as error:
+            shape, why = " × ".join(map(str, self.image_shape)), str(error).partition("\n")[0]
+            raise BadInput(f"{self.study.model} does not take images of {shape}: {why}") from None
         depths = conversion.depths(model, self.study.mode)
         counts = {name: model.get_parameter(f"{name}.weight").numel() for name in depths}
         rest = conversion.weight_bytes(model) - 4 * sum(counts.values())
@@ -233,17 +233,20 @@ class Evaluator:
         form = shift_config(config, self.study.mode)
         return conversion.plan(self.build(self.study.seed), form, layers=self.study.layers)
 
-    def judge(self, model: nn.Module, error: float, shipped: nn.Module | None = None) -> Judged:
+    def judge(self, model: nn.Module, error: float | None, shipped: nn.Module | None = None) -> Judged:
         """Error on the split, and energy and latency of one inference, from the study's source.
 
         `shipped` is the network in the configuration's own number format, which modelled energy is that of,
         where training at a lower fidelity has used another.
-        `error` is training's own, on the validation images. Where the energy is that of the deployed network,
-        so is the error. Raises `BadInput` where the network cannot be deployed.
+        `error` is training's own, on the validation images; None, and NaN in return, where it is not wanted.
+        Where the energy is that of the deployed network, so is the error. Raises `BadInput` where the network
+        cannot be deployed.
         """
         if self.study.energy == "deployed":
-            return self._deployed(model)
-        if self.data.test is not None:
+            return self._deployed(model, energy_alone=error is None)
+        if error is None:
+            error = math.nan
+        elif self.data.test is not None:
             _, error = validate(model, evaluation_batches(self.data.test))
         if self.study.energy == "simulated":
             return Judged(error, self._simulated(model))
@@ -252,14 +255,15 @@ class Evaluator:
         latency_s = None if energy.energy_j is None else self.profile.latency_s(energy.energy_j)
         return Judged(error, energy, latency_s)
 
-    def _deployed(self, model: nn.Module) -> Judged:
+    def _deployed(self, model: nn.Module, energy_alone: bool) -> Judged:
         from jouleshift.deploy.deployed import Deployed
         from jouleshift.deploy.measured import Conditions
 
         deployed = Deployed.of(model, self.data)
         conditions = Conditions(threads=torch.get_num_threads(), power_w=self.study.power_w)
         split = self.data.val if self.data.test is None else self.data.test
-        return Judged(deployed.error(split), *deployed.measured(conditions))
+        error = math.nan if energy_alone else deployed.error(split)
+        return Judged(error, *deployed.measured(conditions))
 
     def _simulated(self, model: nn.Module) -> EnergyReading:
         from jouleshift.energy.codecarbon import simulated

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from jouleshift.analysis.pareto import complete
+from jouleshift.energy.codecarbon import country_of
 from jouleshift.errors import BadInput
 from jouleshift.evaluate import Evaluator
 from jouleshift.paper.experiments import chosen
@@ -73,9 +74,15 @@ def replace_study(run: Run):
 def test_each_measurement_is_announced(run, monkeypatch):
     full = complete(run)[:2]
     reading = full[0].result.energy
-    monkeypatch.setattr(Evaluator, "judge", lambda *_: (0.0, reading))
+    countries = []
+    monkeypatch.setattr(
+        Evaluator, "judge", lambda self, *_: countries.append(self.study.region) or (0.0, reading)
+    )
     told = []
-    under([replace(run, trials=tuple(full))], "simulated", told.append)
+    worldwide = replace(run, trials=tuple(full), config={**run.config, "region": "world"})
+    (other,) = under([worldwide], "simulated", told.append)
+    assert {country_of(name) for name in countries} == {"DEU"}
+    assert other.config["region"] == "world"
     assert told == [f"{run.path}, simulated: network {k} of 2" for k in (1, 2)]
     under([run], "fpga-zc706", told.append)
     assert len(told) == 2

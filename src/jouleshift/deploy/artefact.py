@@ -6,7 +6,9 @@
     model.safetensors   the integer program itself, its weights packed at weight_bits
 
 All give the same logits, bit for bit, as `lower(model).run(images)`. Beside each lies NAME.check.safetensors:
-a few images and their logits by the oracle, with which `jouleshift measure` checks the file again.
+a few images and their logits by the oracle, with which `jouleshift measure` checks the file again. Where
+layers were left float, runtimes may differ in a float's last bit, so now and then in an integer: the file
+says so.
 """
 
 import os
@@ -81,7 +83,8 @@ def check_path(path: Path) -> Path:
 def _write_check(program: IntegerProgram, path: Path, images: p.Float32Array) -> None:
     from safetensors.numpy import save_file
 
-    save_file({"images": images, "logits": program.run(images)}, check_path(path))
+    integers = {"integers": "throughout" if program.all_integer else "between floats"}
+    save_file({"images": images, "logits": program.run(images)}, check_path(path), metadata=integers)
 
 
 def _onnx(program: IntegerProgram, path: Path, images: p.Float32Array) -> Path:

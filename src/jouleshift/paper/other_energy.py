@@ -15,6 +15,7 @@ from typing import Any
 
 from jouleshift.analysis.pareto import complete
 from jouleshift.config import StudyConfig
+from jouleshift.energy.carbon import country_code
 from jouleshift.energy.hardware import load_profile
 from jouleshift.errors import BadInput
 from jouleshift.evaluate import Evaluator
@@ -43,14 +44,14 @@ def settings_of(name: str) -> dict[str, Any]:
 
 
 def _repriced(run: Run, settings: Mapping[str, Any], tell: Callable[[str], None]) -> Run:
-    study = StudyConfig(**{**run.config, **settings, "distil": False})
+    study = StudyConfig(**{**run.config, **settings, "distil": False, **_country(run, settings)})
     evaluator = Evaluator(study, Path("nowhere"))
 
     @cache
     def price(format_: tuple[tuple[str, Value], ...]) -> EnergyReading | None:
         model = evaluator.converted(dict(format_), study.seed)
         try:
-            return evaluator.judge(model.eval().to(evaluator.device), 0.0)[1]
+            return evaluator.judge(model.eval().to(evaluator.device), None)[1]
         except BadInput:
             return None
 
@@ -64,7 +65,14 @@ def _repriced(run: Run, settings: Mapping[str, Any], tell: Callable[[str], None]
             energy = price(tuple((n, record.trial.config[n]) for n in _FORMAT))
             if energy is not None:
                 found.append(replace(record, result=replace(record.result, energy=energy)))
-    return replace(run, config=study.model_dump(mode="json"), trials=tuple(found), verified=())
+    config = {**study.model_dump(mode="json"), "region": run.config.get("region", study.region)}
+    return replace(run, config=config, trials=tuple(found), verified=())
+
+
+def _country(run: Run, settings: Mapping[str, Any]) -> dict[str, str]:
+    """Simulated energy needs a country, which its joules do not depend on, where the run's place is none."""
+    named = country_code(str(run.config.get("region", "")))
+    return {"region": "DEU"} if settings["energy"] == "simulated" and named is None else {}
 
 
 _FORMAT = (
