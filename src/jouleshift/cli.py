@@ -30,7 +30,7 @@ app = App(
 DEMO: dict[str, Any] = {
     "data": "digits",
     "model": "tiny",
-    "trials": 40,
+    "trials": 100,
     "min_budget": 1,
     "max_budget": 9,
     "out": "runs/demo",
@@ -70,7 +70,7 @@ def search(
 def demo(
     *, out: Path = Path(DEMO["out"]), trials: int = DEMO["trials"], seed: int = 0, fresh: bool = False
 ) -> None:
-    """The main job on embedded data: a small network on scikit-learn's digits, under a minute on two cores.
+    """The main job on embedded data: a small network on scikit-learn's digits, about a minute on two cores.
 
     Parameters
     ----------
