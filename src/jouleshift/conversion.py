@@ -15,8 +15,8 @@ counts, so ResNet20's 20 are its 19 convolutions and its linear layer. In refere
 count and every linear layer is converted beside them (with depth 0 nothing is): what DeepShift's code does;
 it knows no other kind of layer than `nn.Conv2d` and `nn.Linear`.
 
-Left as they are: subclasses with a forward pass of their own, layers whose weight is shared with another
-layer or recomputed by a hook (weight norm), and every other kind of layer.
+Left as they are: subclasses whose forward pass does something else, layers whose weight is shared with
+another layer, recomputed by a hook (weight norm) or read past the layer (attention), and every other kind.
 """
 
 import copy
@@ -26,12 +26,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from torch import Tensor, nn
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from jouleshift.config import NumericMode, ShiftConfig
 from jouleshift.errors import BadInput
 from jouleshift.layer_formats import LayerFormats, applied, by_layer, deciding, formats_of
 from jouleshift.nn.layers import ShiftConv1d, ShiftConv2d, ShiftConvTranspose2d, ShiftLayer, ShiftLinear
 from jouleshift.nn.nonnegative import nonnegative_inputs
+from jouleshift.nn.tracing import forwards_as
 from jouleshift.quant.packing import packed_size
 from jouleshift.words import count
 
@@ -113,15 +115,24 @@ def _weighted_layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield name, module
 
 
+def _kind(layer: nn.Module) -> type[nn.Module] | None:
+    """The kind of layer that it is or derives from, of those that have a shift layer."""
+    return next((kind for kind in type(layer).__mro__ if kind in _SHIFT_LAYERS), None)
+
+
 def _refusal(layer: nn.Module, owners: Counter[int], mode: NumericMode) -> str:
     """Why a layer cannot be converted, or ""."""
-    if type(layer) not in _SHIFT_LAYERS:
-        kinds = tuple(_SHIFT_LAYERS)
-        return "has a forward pass of its own" if isinstance(layer, kinds) else "no shift layer for this type"
-    if mode == "reference" and type(layer) not in _DEEPSHIFT_LAYERS:
+    kind = _kind(layer)
+    if kind is None:
+        return "no shift layer for this type"
+    if mode == "reference" and kind not in _DEEPSHIFT_LAYERS:
         return "DeepShift converts Conv2d and Linear only"
     if not isinstance(layer._parameters.get("weight"), nn.Parameter):
         return "its weight is recomputed by a hook"
+    if isinstance(layer, NonDynamicallyQuantizableLinear):
+        return "attention reads its weight itself"
+    if type(layer) is not kind and not forwards_as(layer, kind):
+        return "has a forward pass of its own"
     return "its weight is shared with another layer" if owners[id(layer.weight)] > 1 else ""
 
 
@@ -220,7 +231,9 @@ def convert(
     for planned in plans:
         if planned.config is not None:
             layer = model.get_submodule(planned.name)
-            shift_layer = _SHIFT_LAYERS[type(layer)]
+            kind = _kind(layer)
+            assert kind is not None, planned
+            shift_layer = _SHIFT_LAYERS[kind]
             replaced[layer] = shift_layer.from_float(layer, planned.config, planned.unsigned_input)
     for parent in list(model.modules()):
         for name, child in list(parent._modules.items()):

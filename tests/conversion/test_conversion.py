@@ -165,9 +165,36 @@ def test_what_is_left_and_why():
     reasons = {name: layer.reason for name, layer in layers.items() if not layer.converted}
     assert reasons["tied"] == "its weight is shared with another layer"
     assert reasons["own"] == "has a forward pass of its own"
-    assert reasons["normed"] == "has a forward pass of its own"
-    assert reasons["attention.out_proj"] == "has a forward pass of its own"
+    assert reasons["normed"] == "its weight is recomputed by a hook"
+    assert reasons["attention.out_proj"] == "attention reads its weight itself"
     assert reasons["embedding"] == reasons["attention"] == "no shift layer for this type"
+
+
+class SameForward(nn.Linear):
+    """As timm's Linear: a forward pass of its own that does the same."""
+
+    def forward(self, x):
+        if torch.jit.is_scripting():
+            return nn.functional.linear(x, self.weight.to(x.dtype), self.bias)
+        return nn.functional.linear(x, self.weight, self.bias)
+
+
+class OtherInTraining(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) * 2 if self.training else super().forward(x)
+
+
+def test_a_subclass_counts_as_its_base_where_it_does_the_same_in_training_and_evaluation():
+    model = nn.Sequential(SameForward(4, 4), OtherInTraining(4, 4), nn.Linear(4, 4)).eval()
+    assert [layer.converted for layer in plan(model, ShiftConfig())] == [True, False, True]
+    assert not model.training
+    converted = convert(model, ShiftConfig(weight_bits=8, act_integer_bits=8, act_fraction_bits=16))
+    assert isinstance(converted[0], ShiftLinear)
+    plain = nn.Sequential(nn.Linear(4, 4), *model[1:])
+    plain.load_state_dict(model.state_dict())
+    images = torch.randn(3, 4)
+    same = convert(plain, ShiftConfig(weight_bits=8, act_integer_bits=8, act_fraction_bits=16))
+    assert torch.equal(converted(images), same(images))
 
 
 def test_a_layer_used_twice_stays_one_layer():

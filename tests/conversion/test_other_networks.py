@@ -95,7 +95,7 @@ def test_what_stays_float_in_a_vision_transformer_is_said():
         "VisionTransformer": "no shift layer for this type",
         "Encoder": "no shift layer for this type",
         "MultiheadAttention": "no shift layer for this type",
-        "NonDynamicallyQuantizableLinear": "has a forward pass of its own",
+        "NonDynamicallyQuantizableLinear": "attention reads its weight itself",
     }
 
 

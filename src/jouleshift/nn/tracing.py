@@ -5,6 +5,7 @@ program (`deploy.graph`). Where both ask the same question they must get the sam
 layer that training rounds as unsigned must be one whose program knows that it is clamped at zero.
 """
 
+import copy
 from typing import Any, NamedTuple
 
 import torch
@@ -62,3 +63,31 @@ def clamp_limits(node: fx.Node, operation: Any, module: nn.Module | None = None)
     if not all(limit is None or isinstance(limit, float | int) for limit in (lowest, highest)):
         return None
     return Limits(lowest, highest)
+
+
+def forwards_as(layer: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a layer of a subclass of `kind` does what `kind` does, in training and in evaluation.
+
+    A subclass's forward pass may differ in nothing that counts: timm's Linear only asks whether TorchScript
+    compiles it.
+    """
+
+    def operations(of: type[nn.Module], training: bool) -> list[Any]:
+        twin = copy.copy(layer)
+        twin.__class__ = of
+        twin.training = training
+        nodes = list(fx.Tracer().trace(twin).nodes)
+        position = {node: f"value {i}" for i, node in enumerate(nodes)}
+        return [
+            (
+                node.op,
+                None if node.op == "placeholder" else node.target,
+                fx.map_arg((node.args, node.kwargs), position.__getitem__),
+            )
+            for node in nodes
+        ]
+
+    try:
+        return all(operations(type(layer), mode) == operations(kind, mode) for mode in (True, False))
+    except UNTRACEABLE:
+        return False
