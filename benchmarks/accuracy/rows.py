@@ -5,6 +5,8 @@ the float network and are trained exactly as it is. DeepShift's own layers get w
 was tried (LOG.md): their authors' optimizer for each kind (SGD for Q, RAdam for PS) at the best of several
 rates, and the better of their schedule and ours. Their shift and sign parameters are exempt from weight decay
 and punished by ½λ Σ (2^P)² instead, as in their training script.
+
+`recipe_rows` ask something else: what the parts of the recipe `modern`, and a teacher, are worth at 2 bits.
 """
 
 from collections.abc import Callable
@@ -16,11 +18,21 @@ from torch import Tensor, nn
 
 from jouleshift import conversion, models
 from jouleshift.config import ShiftConfig, TrainConfig
+from jouleshift.recipes import LABEL_SMOOTHING, REESTIMATED_BATCHES, BitProgression
 from jouleshift.train.recipe import Recipe
 
 CLASSES = 10
 EIGHT_BITS = {"act_integer_bits": 3, "act_fraction_bits": 5}
 FOUR_BITS = {"act_integer_bits": 2, "act_fraction_bits": 2}
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a recipe may depend on: the network as built, epochs in all, and the float network trained so."""
+
+    network: nn.Module
+    epochs: int
+    teacher: Callable[[], nn.Module]
 
 
 @dataclass(frozen=True)
@@ -30,7 +42,7 @@ class Row:
     name: str
     build: Callable[[], nn.Module]
     optimizer: dict[str, Any]
-    recipe: Recipe
+    recipe: Callable[[Training], Recipe] = lambda _: Recipe()
 
 
 def float_network() -> nn.Module:
@@ -70,6 +82,10 @@ def shift_norm(weight_decay: float) -> Callable[[nn.Module], Tensor]:
     return penalty
 
 
+def as_deepshift(_: Training) -> Recipe:
+    return Recipe(penalty=shift_norm(TrainConfig().weight_decay))
+
+
 @dataclass(frozen=True)
 class Rates:
     """Peaks of the one-cycle schedules: of float and ours, of DeepShift's Q, of its PS under RAdam."""
@@ -84,14 +100,37 @@ def rows(rates: Rates) -> list[Row]:
     plain = {"optimizer": "SGD", "learning_rate": rates.ours, "schedule": "one-cycle"}
     peer_q = {**plain, "learning_rate": rates.peer_q}
     peer_ps = {**plain, "optimizer": "RAdam", "learning_rate": rates.peer_ps}
-    table = [Row("float", float_network, plain, Recipe())]
+    table = [Row("float", float_network, plain)]
     for bits in (5, 4, 3, 2):
         for kind in ("Q", "PS"):
-            table.append(Row(f"ours {kind} {bits}", ours(kind, bits, EIGHT_BITS), plain, Recipe()))
+            table.append(Row(f"ours {kind} {bits}", ours(kind, bits, EIGHT_BITS), plain))
     for kind in ("Q", "PS"):
-        table.append(Row(f"ours {kind} 4, 4-bit activations", ours(kind, 4, FOUR_BITS), plain, Recipe()))
+        table.append(Row(f"ours {kind} 4, 4-bit activations", ours(kind, 4, FOUR_BITS), plain))
     for bits in (5, 4, 3, 2):
-        table.append(Row(f"DeepShift Q {bits}", deepshift("Q", bits), peer_q, Recipe()))
-        penalty = Recipe(penalty=shift_norm(TrainConfig().weight_decay))
-        table.append(Row(f"DeepShift PS {bits}", deepshift("PS", bits), peer_ps, penalty))
+        table.append(Row(f"DeepShift Q {bits}", deepshift("Q", bits), peer_q))
+        table.append(Row(f"DeepShift PS {bits}", deepshift("PS", bits), peer_ps, as_deepshift))
+    return table
+
+
+def recipe_rows(rates: Rates) -> list[Row]:
+    """The float network and ours at 2 bits, with the parts of the recipe `modern` and with a teacher."""
+    plain = {"optimizer": "SGD", "learning_rate": rates.ours, "schedule": "one-cycle"}
+    smooth = {**plain, "label_smoothing": LABEL_SMOOTHING}
+    additions: dict[str, tuple[dict[str, Any], Callable[[Training], Recipe]]] = {
+        "label smoothing": (smooth, lambda _: Recipe()),
+        "re-estimation": (plain, lambda _: Recipe(reestimate_batches=REESTIMATED_BATCHES)),
+        "progression": (plain, lambda run: Recipe(stages=BitProgression(run.network, run.epochs))),
+        "modern": (
+            smooth,
+            lambda run: Recipe(
+                stages=BitProgression(run.network, run.epochs), reestimate_batches=REESTIMATED_BATCHES
+            ),
+        ),
+        "teacher": (plain, lambda run: Recipe(teacher=run.teacher())),
+    }
+    networks = {f"ours {kind} 2": ours(kind, 2, EIGHT_BITS) for kind in ("PS", "Q")}
+    table = [Row(name, build, plain) for name, build in {"float": float_network, **networks}.items()]
+    table.append(Row("float, label smoothing", float_network, smooth))
+    for name, build in networks.items():
+        table += [Row(f"{name}, {added}", build, *how) for added, how in additions.items()]
     return table

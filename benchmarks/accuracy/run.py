@@ -21,13 +21,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
-from benchmarks.accuracy.rows import Rates, Row, rows
+from benchmarks.accuracy.rows import Rates, Row, Training, recipe_rows, rows
 from jouleshift.config import TrainConfig
 from jouleshift.data.batches import Prepared, Resident, evaluation_batches, prepare
 from jouleshift.data.sources import load
 from jouleshift.records import Failure
-from jouleshift.train.loop import train, validate
+from jouleshift.train.loop import TrainResult, train, validate
 
 RESULTS = Path(__file__).parent / "results" / "resnet20-cifar10.csv"
 WATCHED = 64
@@ -60,28 +61,47 @@ def prepared(train_file: str, test_file: str, length: Length, device: torch.devi
     return replace(data, val=replace(judge, mean=data.train.mean, std=data.train.std))
 
 
-def result(row: Row, seed: int, length: Length, data: Prepared, device: torch.device) -> dict[str, object]:
-    torch.manual_seed(seed)
-    network = row.build()
-    trained = train(
-        network,
-        replace(data, val=first(data.val, WATCHED)),
-        TrainConfig(batch_size=length.batch, **row.optimizer),
-        epochs=length.epochs,
-        horizon=length.epochs,
-        seed=seed,
-        device=device,
-        recipe=replace(row.recipe, precision=length.precision),
-    )
-    chance = 1 / len(data.class_names)
-    if isinstance(trained, Failure):
-        return {"accuracy": chance, "train_loss": trained.kind, "train_s": ""}
-    _, error = validate(network, evaluation_batches(data.val))
-    return {
-        "accuracy": round(1 - error, 5),
-        "train_loss": round(trained.curve[-1].train_loss, 4),
-        "train_s": round(trained.train_s, 1),
-    }
+@dataclass(frozen=True)
+class Course:
+    """What all rows have in common, and the row whose network teaches where one is to be taught."""
+
+    length: Length
+    data: Prepared
+    device: torch.device
+    teacher: Row
+
+    def train(self, row: Row, seed: int) -> tuple[nn.Module, TrainResult | Failure]:
+        """The row's network from start weights of the seed, and how its training went."""
+
+        def taught() -> nn.Module:
+            return self.train(self.teacher, seed)[0].eval()
+
+        epochs = self.length.epochs
+        torch.manual_seed(seed)
+        network = row.build()
+        recipe = row.recipe(Training(network, epochs, taught))
+        return network, train(
+            network,
+            replace(self.data, val=first(self.data.val, WATCHED)),
+            TrainConfig(batch_size=self.length.batch, **row.optimizer),
+            epochs=epochs,
+            horizon=epochs,
+            seed=seed,
+            device=self.device,
+            recipe=replace(recipe, precision=self.length.precision),
+        )
+
+    def result(self, row: Row, seed: int) -> dict[str, object]:
+        network, trained = self.train(row, seed)
+        if isinstance(trained, Failure):
+            chance = 1 / len(self.data.class_names)
+            return {"accuracy": chance, "train_loss": trained.kind, "train_s": ""}
+        _, error = validate(network, evaluation_batches(self.data.val))
+        return {
+            "accuracy": round(1 - error, 5),
+            "train_loss": round(trained.curve[-1].train_loss, 4),
+            "train_s": round(trained.train_s, 1),
+        }
 
 
 def done(path: Path) -> set[tuple[str, ...]]:
@@ -93,15 +113,15 @@ def done(path: Path) -> set[tuple[str, ...]]:
         return {tuple(line[name] for name in SETTINGS) for line in csv.DictReader(file)}
 
 
-def run(plan: Iterable[tuple[Row, int]], length: Length, data: Prepared, device: torch.device, out: Path):
+def run(plan: Iterable[tuple[Row, int]], course: Course, out: Path) -> None:
     finished = done(out)
     for row, seed in plan:
-        settings = {"row": row.name, "seed": seed, **vars(length)}
+        settings = {"row": row.name, "seed": seed, **vars(course.length)}
         settings["learning_rate"] = row.optimizer["learning_rate"]
         if tuple(str(settings[name]) for name in SETTINGS) in finished:
             continue
-        found = {**settings, **result(row, seed, length, data, device)}
-        found |= {"device": device.type, "torch": torch.__version__}
+        found = {**settings, **course.result(row, seed)}
+        found |= {"device": course.device.type, "torch": torch.__version__}
         with out.open("a", newline="") as file:
             csv.DictWriter(file, FIELDS).writerow(found)
         print(f"seed {seed}  {row.name:28} {100 * found['accuracy']:.2f} %  {found['train_s']} s", flush=True)
@@ -126,6 +146,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--precision", choices=["float32", "bf16", "auto"], default="bf16")
     parser.add_argument("--seeds", type=int, default=3, help="how many")
     parser.add_argument("--rows", nargs="+", help="names of rows; default: all")
+    parser.add_argument("--recipes", action="store_true", help="instead: what recipes are worth at 2 bits")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=RESULTS)
@@ -139,16 +160,18 @@ def main() -> None:
         sys.path.insert(0, str(options.peer))
         with contextlib.redirect_stdout(io.StringIO()):
             import deepshift.convert  # noqa: F401 - prints when its CUDA kernels are missing
+    table = (recipe_rows if options.recipes else rows)(Rates(*options.rates))
     wanted = [
         row
-        for row in rows(Rates(*options.rates))
+        for row in table
         if (options.peer or not row.name.startswith("DeepShift"))
         and (not options.rows or row.name in options.rows)
     ]
     length = Length(**{name: getattr(options, name) for name in Length.__dataclass_fields__})
     device = torch.device(options.device)
     data = prepared(options.train, options.test, length, device)
-    run(((row, seed) for seed in range(options.seeds) for row in wanted), length, data, device, options.out)
+    plan = ((row, seed) for seed in range(options.seeds) for row in wanted)
+    run(plan, Course(length, data, device, teacher=table[0]), options.out)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,8 @@ class Mlflow:
             for name, value in values.items():
                 if value is not None:
                     self._client.log_metric(run_id, name, value, step=trial.budget)
-            self._client.set_tag(run_id, "energy_source", result.energy.source)
+            for name in ("source", "kind", "origin"):
+                self._client.set_tag(run_id, f"energy_{name}", getattr(result.energy, name))
         else:
             self._client.set_tag(run_id, "failure", f"{result.kind}: {result.message}")
         self._client.set_terminated(run_id, "FAILED" if isinstance(result, Failure) else "FINISHED")
