@@ -88,6 +88,20 @@ def test_each_measurement_is_announced(run, monkeypatch):
     assert len(told) == 2
 
 
+def test_a_format_is_measured_once_for_all_seeds_of_a_study(run, monkeypatch):
+    full = tuple(complete(run)[:2])
+    reading = full[0].result.energy
+    measured = []
+    monkeypatch.setattr(
+        Evaluator, "judge", lambda self, *_: measured.append(self.study.image_size) or (0.0, reading)
+    )
+    seeds = [replace(run, trials=full, config={**run.config, "seed": seed}) for seed in (0, 1)]
+    larger = replace(run, trials=full, config={**run.config, "image_size": 16})
+    others = under([*seeds, larger], "deployed")
+    assert measured == [None, None, 16, 16]
+    assert [len(other.trials) for other in others] == [2, 2, 2]
+
+
 def test_findings_get_a_column_for_each_energy(run):
     names = ("asic-45nm", "cortex-m0")
     others = {name: {"resnet20-cifar10": under([run], name)} for name in names}

@@ -9,7 +9,6 @@ further there.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +22,20 @@ from jouleshift.records import EnergyReading, Evaluation, Run, Value
 
 SOURCES = ("simulated", "deployed")
 
+Known = dict[tuple[Value, ...], EnergyReading | None]
+"""Energies by study and number format; None where a network cannot be deployed."""
+
 
 def under(runs: Sequence[Run], name: str, tell: Callable[[str], None] = lambda _: None) -> list[Run]:
     """The runs with the energies of `name`: a hardware profile, `simulated` or `deployed`.
 
     Measured energies are taken of the trials at the full budget alone, the others are left out, and so are
-    networks that cannot be deployed. Each measurement is announced through `tell`. Raises BadInput for
-    an unknown name.
+    networks that cannot be deployed. A format is measured once for all seeds of a study; each measurement is
+    announced through `tell`. Raises BadInput for an unknown name.
     """
     settings = settings_of(name)
-    return [_repriced(run, settings, tell) for run in runs]
+    known: Known = {}
+    return [_repriced(run, settings, tell, known) for run in runs]
 
 
 def settings_of(name: str) -> dict[str, Any]:
@@ -43,26 +46,30 @@ def settings_of(name: str) -> dict[str, Any]:
     return {"energy": "modelled", "profile": name}
 
 
-def _repriced(run: Run, settings: Mapping[str, Any], tell: Callable[[str], None]) -> Run:
+def _repriced(run: Run, settings: Mapping[str, Any], tell: Callable[[str], None], known: Known) -> Run:
     study = StudyConfig(**{**run.config, **settings, "distil": False, **_country(run, settings)})
+    but_seed = study.model_dump_json(exclude={"seed", "out"})
     evaluator = Evaluator(study, Path("nowhere"))
-
-    @cache
-    def price(format_: tuple[tuple[str, Value], ...]) -> EnergyReading | None:
-        model = evaluator.converted(dict(format_), study.seed)
-        try:
-            return evaluator.judge(model.eval().to(evaluator.device), None)[1]
-        except BadInput:
-            return None
-
     measured = study.energy in SOURCES
+
+    def price(format_: Mapping[str, Value], place: str) -> EnergyReading | None:
+        key = (but_seed, *format_.values())
+        if key not in known:
+            if measured:
+                tell(f"{run.path}, {study.energy}: {place}")
+            model = evaluator.converted(dict(format_), study.seed)
+            try:
+                known[key] = evaluator.judge(model.eval().to(evaluator.device), None)[1]
+            except BadInput:
+                known[key] = None
+        return known[key]
+
     records = complete(run) if measured else run.trials
     found = []
     for number, record in enumerate(records, 1):
-        if measured:
-            tell(f"{run.path}, {study.energy}: network {number} of {len(records)}")
         if isinstance(record.result, Evaluation):
-            energy = price(tuple((n, record.trial.config[n]) for n in _FORMAT))
+            format_ = {name: record.trial.config[name] for name in _FORMAT}
+            energy = price(format_, f"network {number} of {len(records)}")
             if energy is not None:
                 found.append(replace(record, result=replace(record.result, energy=energy)))
     config = {**study.model_dump(mode="json"), "region": run.config.get("region", study.region)}
