@@ -12,6 +12,7 @@ import numpy as np
 from jouleshift.hpo.acquisition.ehvi import pareto_mask
 from jouleshift.hpo.mo_hyperband import MoHyperband
 from jouleshift.hpo.scheduler import Problem, Proposal
+from jouleshift.priors import load_priors
 from jouleshift.records import Outcome, Trial
 
 VARIANTS = {
@@ -25,6 +26,8 @@ VARIANTS = {
     "ours-8-first": "benchmarks.search.variants:EightFirst",
     "ours-16-first": "benchmarks.search.variants:SixteenFirst",
     "ours-short-memory": "benchmarks.search.variants:ShortMemory",
+    "ours-parego-weights": "benchmarks.search.variants:ParegoWeights",
+    "ours-paper-priors": "benchmarks.search.variants:PaperPriors",
 }
 
 
@@ -64,6 +67,20 @@ class EightFirst(MoHyperband):
 
 class SixteenFirst(MoHyperband):
     initial = 16
+
+
+class ParegoWeights(MoHyperband):
+    """One weight for each proposal instead of hypervolume: `--acquisition parego`."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(replace(problem, acquisition="parego"))
+
+
+class PaperPriors(MoHyperband):
+    """The fronts that the paper published are tried first: `--prior paper`; for the paper's space only."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(replace(problem, priors=load_priors("paper", problem.space)))
 
 
 class ShortMemory(MoHyperband):
