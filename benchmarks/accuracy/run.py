@@ -132,15 +132,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("train", help="CIFAR-10's training images: a Parquet file")
     parser.add_argument("test", help="its test images")
     parser.add_argument("--peer", type=Path, help="folder pytorch of a checkout of DeepShift, for its rows")
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--images", type=int, default=2000, help="training images")
-    parser.add_argument("--test-images", type=int, default=2000)
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--images", type=int, default=4000, help="training images")
+    parser.add_argument("--test-images", type=int, default=9900)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument(
         "--rates",
         nargs=3,
         type=float,
-        default=(0.02, 0.02, 0.03),
+        default=(0.05, 0.02, 0.03),
         help="peaks: float and ours, DeepShift's Q, PS",
     )
     parser.add_argument("--precision", choices=["float32", "bf16", "auto"], default="bf16")
