@@ -1,7 +1,7 @@
 """Train every row of the accuracy table with every seed; append each result to a CSV, skip what is there.
 
     python -m benchmarks.accuracy.run TRAIN.parquet TEST.parquet --peer DeepShift/pytorch \
-        --epochs 200 --images 49500 --test-images 9900 --batch 128 --rates 0.4 0.1 0.01 --device cuda
+        --epochs 200 --images 49500 --batch 128 --rates 0.4 0.1 0.01 --device cuda
 
 is the table in full length; without the length arguments it is what docs/training.md shows. Stopped and
 started again, it goes on where it was. All rows of a seed run before the next seed, so that an early end
