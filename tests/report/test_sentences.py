@@ -67,6 +67,13 @@ def test_what_looks_the_same_is_not_said_to_have_changed():
     assert "from 50.0 % accuracy at 3.00 nJ to 40.0 % accuracy at 2.00 nJ per image," in verified(*ends)
 
 
+def test_the_number_of_fresh_seeds_is_a_range_where_configurations_differ():
+    twice = Member(0, record(2, 0.3, 3e-9), (evaluation(0.3, 3e-9), evaluation(0.32, 3e-9)))
+    assert verified(twice).startswith("Trained again with 1 to 2 fresh seeds and judged")
+    once = Member(0, record(2, 0.3, 3e-9), (evaluation(0.3, 3e-9),))
+    assert verified(once).startswith("Trained again with 1 fresh seed and judged")
+
+
 def test_luck_has_a_direction_and_no_luck_is_said_to_be_none():
     def told(val, test):
         again = replace(evaluation(val, 3e-9), error=test)

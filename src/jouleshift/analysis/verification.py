@@ -104,9 +104,10 @@ class Verification:
         return tuple(m for m, kept in zip(self.members, mask, strict=True) if kept)
 
     @property
-    def seeds(self) -> int:
-        """The most seeds that a configuration was trained with."""
-        return max(len(m.again) for m in (*self.members, *self.defaults))
+    def seeds(self) -> tuple[int, int]:
+        """The fewest and the most seeds that a configuration was trained with."""
+        numbers = [len(m.again) for m in (*self.members, *self.defaults)]
+        return min(numbers), max(numbers)
 
     @property
     def seed_luck(self) -> float:

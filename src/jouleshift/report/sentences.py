@@ -50,9 +50,15 @@ def headline(view: Digest) -> str:
     return f"{_dominating(view)} {_best(view)}"
 
 
+def fresh_seeds(verification: Verification) -> str:
+    """2 fresh seeds; 1 to 2 fresh seeds, where configurations differ in how many they had."""
+    fewest, most = verification.seeds
+    return f"{'' if fewest == most else f'{fewest} to '}{count(most, 'fresh seed')}"
+
+
 def verified_headline(verification: Verification) -> str:
     """What the front is worth on test images, in one or two sentences."""
-    how = f"Trained again with {count(verification.seeds, 'fresh seed')} and judged on test images"
+    how = f"Trained again with {fresh_seeds(verification)} and judged on test images"
     members, default = verification.members, verification.default
     if not members:
         assert default is not None

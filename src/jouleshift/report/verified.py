@@ -8,7 +8,7 @@ from jouleshift.analysis.verification import Member, Verification
 from jouleshift.records import CarbonIntensity, Evaluation
 from jouleshift.report.charts import energy_axis
 from jouleshift.report.markup import Markup, element, join
-from jouleshift.report.sentences import origin_in_words
+from jouleshift.report.sentences import fresh_seeds, origin_in_words
 from jouleshift.report.tables import Row, columns, hyperparameters, row, to_csv
 from jouleshift.report.units import Unit, percent, unit_for
 from jouleshift.words import count
@@ -120,7 +120,7 @@ def verified_section(view: Digest, figures: dict[str, dict[str, Any]] | None = N
     verification = view.verification
     if verification is None:
         return None
-    unit, seeds = _unit(verification), count(verification.seeds, "fresh seed")
+    unit, seeds = _unit(verification), fresh_seeds(verification)
     failed = f" {count(verification.failed, 'training')} failed." if verification.failed else ""
     return E(
         "section",
