@@ -30,6 +30,7 @@ from jouleshift.deploy.measured import Conditions, Latency, observe, run_alone
 from jouleshift.deploy.nodes import Float32Array
 from jouleshift.deploy.storage import save_program
 from jouleshift.models.registry import create
+from jouleshift.shown import latency_in_words
 
 FORMAT = ShiftConfig(weight_bits=4, act_integer_bits=3, act_fraction_bits=5)
 Build = Callable[[], nn.Module]
@@ -131,7 +132,7 @@ def main() -> None:
                     row = {"network": network, "batch": batch, "variant": name, "median_s": latency.median_s,
                            "low_s": latency.low_s, "high_s": latency.high_s, "n": latency.runs,
                            "speed_up": round(base / latency.median_s, 3)}  # fmt: skip
-                    print(network, batch, name, latency.in_words(), f"× {row['speed_up']}", flush=True)
+                    print(network, batch, name, latency_in_words(latency), f"× {row['speed_up']}", flush=True)
                     result["rows"] = [
                         r for r in result["rows"]
                         if (r["network"], r["batch"], r["variant"]) != (network, batch, name)
