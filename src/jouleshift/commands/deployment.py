@@ -64,7 +64,7 @@ def measure(
         model.onnx, model.c, model.pt2 or model.safetensors, as export wrote it (C is compiled and run: only
         what you trust); or the name of a network
     runtime
-        onnxruntime, openvino or torch; auto takes the fastest that is installed
+        onnxruntime, openvino or torch; auto takes what is mostly the fastest
     batch
         images at a time
     threads

@@ -5,7 +5,7 @@
 
 | runtime     | where it is good                         | what it needs              |
 | ----------- | ---------------------------------------- | -------------------------- |
-| openvino    | x86 with VNNI: the fastest there         | pip install 'jouleshift[openvino]' |
+| openvino    | x86 with VNNI: mostly the fastest there  | pip install 'jouleshift[openvino]' |
 | onnxruntime | everywhere                               | pip install 'jouleshift[onnx]' |
 | torch       | always there; programs of any width      |                            |
 
