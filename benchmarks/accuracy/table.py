@@ -4,7 +4,8 @@
 
 Mean and standard deviation over seeds, and the paired difference to float: the same seed gives both networks
 the same images in the same order, so the difference is taken seed by seed and its 95 % interval is Student's.
-Where the file has results of several lengths, the longest with float in it is shown.
+Where the file has results of several lengths, the longest with float in it is shown; where a row has several
+learning rates, float and ours at the one that is best for float, DeepShift's each at its own best.
 """
 
 import argparse
@@ -21,17 +22,30 @@ LENGTH = ("epochs", "images", "test_images", "batch", "precision")
 START, END = "<!-- accuracy table -->", "<!-- end of accuracy table -->"
 
 
-def longest(path: Path) -> tuple[dict[str, str], dict[str, dict[int, float]]]:
-    """The length and, by row and seed, the accuracies in per cent of the longest training in the file."""
+Accuracies = dict[int, float]
+"""Per cent, by seed."""
+
+
+def longest(path: Path) -> tuple[dict[str, str], dict[str, Accuracies]]:
+    """The length and, by row, the accuracies of the longest training in the file."""
     with path.open(newline="") as file:
         lines = list(csv.DictReader(file))
     lengths = [{name: line[name] for name in LENGTH} for line in lines if line["row"] == "float"]
     length = max(lengths, key=lambda found: int(found["epochs"]) * int(found["images"]))
-    table: dict[str, dict[int, float]] = {}
+    tried: dict[str, dict[str, Accuracies]] = {}
     for line in lines:
         if all(line[name] == length[name] for name in LENGTH):
-            table.setdefault(line["row"], {})[int(line["seed"])] = 100 * float(line["accuracy"])
-    return length, table
+            rates = tried.setdefault(line["row"], {})
+            rates.setdefault(line["learning_rate"], {})[int(line["seed"])] = 100 * float(line["accuracy"])
+    ours = best_rate(tried["float"])
+    return length, {
+        row: rates[best_rate(rates) if row.startswith("DeepShift") else ours] for row, rates in tried.items()
+    }
+
+
+def best_rate(rates: dict[str, Accuracies]) -> str:
+    """The learning rate of the highest mean."""
+    return max(rates, key=lambda rate: statistics.mean(rates[rate].values()))
 
 
 def mean_and_spread(values: list[float]) -> str:
