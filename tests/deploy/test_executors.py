@@ -19,7 +19,7 @@ from jouleshift.deploy.lower import lower
 from jouleshift.deploy.onnx import to_onnx, write_onnx
 from jouleshift.deploy.onnx_reader import read_onnx
 from jouleshift.deploy.program import IntegerProgram
-from jouleshift.deploy.runtime import Run, choose, load
+from jouleshift.deploy.runtime import Run, candidates, choose, load
 from jouleshift.errors import BadInput
 from tests.deploy import networks
 from tests.deploy.programs import PROGRAMS, S8, SAME, U8, Builder
@@ -93,6 +93,11 @@ def test_only_what_is_wide_is_written_in_wide_numbers(name):
 def test_a_wide_program_is_run_by_the_first_runtime_that_is_exact_for_it():
     assert choose(PROGRAMS["chain relu"]().program()) == "openvino"
     assert choose(PROGRAMS["wide, 32 bits"]().program()) == "onnxruntime"
+
+
+def test_the_runtimes_to_time_are_those_that_are_exact():
+    assert candidates(PROGRAMS["chain relu"]().program()) == ["openvino", "onnxruntime"]
+    assert candidates(PROGRAMS["wide, 32 bits"]().program()) == ["onnxruntime"]
 
 
 @every_executor

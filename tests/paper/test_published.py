@@ -60,7 +60,8 @@ def test_scale_shrinks_epochs_images_and_trials_but_keeps_three_rungs():
     assert (small["min_budget"], small["max_budget"], small["trials"]) == (1, 9, 20)
     assert (small["limit_train"], small["limit_val"]) == (4000, 1000)
     caltech = STUDIES["resnet20-caltech101"]
-    assert caltech.scaled(0.01)["limit_train"] == 2020
+    assert [caltech.scaled(scale)["limit_train"] for scale in (0.1, 0.01)] == [2020, 1010]
+    assert STUDIES["googlenet-cifar10"].scaled(0.05)["precision"] == "auto"
     assert [caltech.scaled(scale)["image_size"] for scale in (1.0, 0.1, 0.05)] == [64, 32, 16]
     assert [study.scaled(scale)["space"] for scale in (0.1, 0.05)] == [{}, {"batch_size": 32}]
 

@@ -45,7 +45,7 @@ def export(
 def measure(
     model: str,
     *,
-    runtime: str = "auto",
+    runtime: str = "fastest",
     batch: int = 64,
     threads: int | None = None,
     power_w: float | None = None,
@@ -64,7 +64,7 @@ def measure(
         model.onnx, model.c, model.pt2 or model.safetensors, as export wrote it (C is compiled and run: only
         what you trust); or the name of a network
     runtime
-        onnxruntime, openvino or torch; auto takes what is mostly the fastest
+        onnxruntime, openvino or torch; auto takes what is mostly the fastest, fastest times each first
     batch
         images at a time
     threads

@@ -7,6 +7,10 @@ protocol (`energy.meter`) runs there too. The process gets a path and numbers an
 A fresh process needs a few seconds before it shows its speed: where processors share no cache that the
 system knows of (virtual machines), its threads start on one of them and are spread after about two seconds.
 Until then two threads are as slow as one. So the warm-up is counted in seconds, not only in calls.
+
+Which runtime is the fastest depends on the network and the machine, so `FASTEST` times those that are
+installed and exact, one after the other, and takes the best. A search does not: what its trials run in must
+not change from one to the next.
 """
 
 import time
@@ -17,19 +21,22 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import quantiles
+from typing import TypeVar
 
 import numpy as np
 
 from jouleshift.deploy.nodes import Float32Array
-from jouleshift.energy.quiet import tell, telling
+from jouleshift.energy.quiet import measuring, tell, telling
 from jouleshift.errors import BadInput
 from jouleshift.records import EnergyReading
 
 LATENCY_RUNS = 25
 _WARM_UP_RUNS = 10
 _POLL_S = 0.1
+FASTEST = "fastest"
 
 Executor = Callable[[Float32Array], Float32Array]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,8 @@ class Latency:
 
 @dataclass(frozen=True)
 class Conditions:
-    """How to measure: runtime (`deploy.runtime`), images a call, threads, watts where no sensor tells.
+    """How to measure: runtime (of `deploy.runtime`, or `FASTEST`), images a call, threads, watts where no
+    sensor tells.
 
     `window_s` None is the protocol's own length. `warm_up_s` is the least time of calls before any counts.
     """
@@ -81,17 +89,51 @@ def run_alone(path: Path, images: Float32Array, conditions: Conditions) -> Ran:
 
     The logits are of all images, batch by batch. Raises `BadInput` where the file cannot be run.
     """
+    if conditions.runtime == FASTEST:
+        conditions = replace(conditions, runtime=_fastest(path, images, conditions))
+    return _alone(_run, path, images, conditions)
+
+
+def _fastest(path: Path, images: Float32Array, conditions: Conditions) -> str:
+    """The runtime with the least median time of a batch; told with the times of the others."""
+    from jouleshift.deploy.runtime import candidates
+
+    names = ["auto"] if path.suffix == ".c" else candidates(path)
+    if len(names) == 1:
+        return names[0]
+    with measuring():
+        seconds = {name: _alone(_timed, path, images, replace(conditions, runtime=name)) for name in names}
+    ranked = sorted(seconds, key=seconds.__getitem__)
+    times = ", ".join(f"{name} {1000 * seconds[name]:.3g} ms" for name in ranked)
+    tell(f"a batch of {conditions.batch} takes {times}: measuring {ranked[0]}")
+    return ranked[0]
+
+
+def _alone(
+    task: Callable[[Path, Float32Array, Conditions], _T],
+    path: Path,
+    images: Float32Array,
+    conditions: Conditions,
+) -> _T:
+    """What a task gives in a process of its own, whose words are passed on."""
     spawn = get_context("spawn")
     words, said = spawn.Pipe(duplex=False)
     with ProcessPoolExecutor(1, mp_context=spawn, initializer=telling, initargs=(said.send,)) as pool:
         try:
-            running = pool.submit(_run, path, images, conditions)
+            running = pool.submit(task, path, images, conditions)
             while not running.done():
                 if words.poll(_POLL_S):
                     tell(words.recv())
             return running.result()
         except BrokenProcessPool:
             raise BadInput(f"the runtime's process died while running {path}") from None
+
+
+def _timed(path: Path, images: Float32Array, conditions: Conditions) -> float:
+    """Median seconds of a batch."""
+    _, run = _loaded(path, conditions)
+    batch = images[: conditions.batch]
+    return _latency(lambda: run(batch), conditions.warm_up_s).median_s
 
 
 def _run(path: Path, images: Float32Array, conditions: Conditions) -> Ran:

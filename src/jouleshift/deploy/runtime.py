@@ -9,9 +9,9 @@
 | onnxruntime | everywhere                               | pip install 'jouleshift[onnx]' |
 | torch       | always there; programs of any width      |                            |
 
-`auto` takes the first of these that is installed and exact for the program. All give the same bits. Every
-runtime keeps its own pool of threads, which fight if they share a process: measure each in one of its own
-(`deploy.measured`).
+`auto` takes the first of these that is installed and exact for the program. All give the same bits. Which is
+fastest depends on network and machine, so `deploy.measured` can time them. Every runtime keeps its own pool
+of threads, which fight if they share a process: measure each in one of its own.
 """
 
 import os
@@ -56,6 +56,16 @@ def choose(source: Source, runtime: str = "auto") -> str:
     return _chosen(_content(source), runtime)
 
 
+def candidates(source: Source) -> list[str]:
+    """Installed runtimes that run it exactly, best guess of the fastest first; torch only if alone.
+
+    Raises `BadInput` where none is installed.
+    """
+    content = _content(source)
+    installed = _installed(content)
+    return [name for name in installed if name != "torch" and _exact(content, name)] or installed[-1:]
+
+
 def _content(source: Source) -> IntegerProgram | Path:
     """The program in a source; the path of a file that holds none."""
     if isinstance(source, IntegerProgram):
@@ -86,10 +96,15 @@ def _chosen(content: IntegerProgram | Path, runtime: str) -> str:
             raise BadInput(f"{runtime} does not run {content}; take {' or '.join(possible)}")
         require_for(runtime, _PACKAGES[runtime])
         return runtime
+    return next(name for name in _installed(content) if _exact(content, name))
+
+
+def _installed(content: IntegerProgram | Path) -> list[str]:
+    possible = _possible(content)
     installed = [name for name in possible if not _missing(_PACKAGES[name])]
     if not installed:
         require_for(possible[0], _PACKAGES[possible[0]])
-    return next((name for name in installed if _exact(content, name)), installed[-1])
+    return installed
 
 
 def _exact(content: IntegerProgram | Path, runtime: str) -> bool:
