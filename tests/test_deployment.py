@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 import yaml
@@ -342,6 +344,39 @@ def test_a_worker_that_waits_to_measure_tells_the_search(onnx_file, tmp_path, mo
         assert f"until process {os.getpid()} (" in heard.get(timeout=60)
         lock.close()
         assert ran.result(timeout=60).energy.energy_j > 0
+
+
+def test_a_killed_measurement_leaves_no_process_behind(onnx_file):
+    command = [
+        sys.executable,
+        "-m",
+        "jouleshift",
+        "measure",
+        onnx_file,
+        "--runtime",
+        "torch",
+        "--windows",
+        "50",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    measuring_ones = _wait_for(lambda: _busy_children(process.pid), timeout_s=60)
+    process.kill()
+    process.wait()
+    assert not psutil.wait_procs(measuring_ones, timeout=10)[1]
+
+
+def _busy_children(pid):
+    """Processes below one that compute: the resource tracker of multiprocessing does not."""
+    below = psutil.Process(pid).children(recursive=True)
+    return [child for child in below if child.cpu_times().user > 3]
+
+
+def _wait_for(found, timeout_s):
+    end = time.monotonic() + timeout_s
+    while not (value := found()) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert value
+    return value
 
 
 def test_a_file_that_computes_something_else_is_refused(onnx_file, tmp_path):

@@ -13,12 +13,15 @@ installed and exact, one after the other, and takes the best. A search does not:
 not change from one to the next.
 """
 
+import os
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import quantiles
 from typing import TypeVar
@@ -118,7 +121,7 @@ def _alone(
     """What a task gives in a process of its own, whose words are passed on."""
     spawn = get_context("spawn")
     words, said = spawn.Pipe(duplex=False)
-    with ProcessPoolExecutor(1, mp_context=spawn, initializer=telling, initargs=(said.send,)) as pool:
+    with ProcessPoolExecutor(1, mp_context=spawn, initializer=_begin, initargs=(said,)) as pool:
         try:
             running = pool.submit(task, path, images, conditions)
             while not running.done():
@@ -127,6 +130,19 @@ def _alone(
             return running.result()
         except BrokenProcessPool:
             raise BadInput(f"the runtime's process died while running {path}") from None
+
+
+def _begin(said: Connection) -> None:
+    """Pass words on, and end with the process that waits for the result, however that one ends."""
+    telling(said.send)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    waiting = parent_process()
+    assert waiting is not None
+    waiting.join()
+    os._exit(1)
 
 
 def _timed(path: Path, images: Float32Array, conditions: Conditions) -> float:
