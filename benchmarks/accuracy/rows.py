@@ -6,7 +6,8 @@ was tried (LOG.md): their authors' optimizer for each kind (SGD for Q, RAdam for
 rates, and the better of their schedule and ours. Their shift and sign parameters are exempt from weight decay
 and punished by ½λ Σ (2^P)² instead, as in their training script.
 
-`recipe_rows` ask something else: what the parts of the recipe `modern`, and a teacher, are worth at 2 bits.
+`recipe_rows` ask something else: what the parts of the recipe `modern`, a teacher, and 8 bits in the first
+and last layers are worth at 2 bits.
 """
 
 from collections.abc import Callable
@@ -17,11 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from jouleshift import conversion, models
-from jouleshift.config import ShiftConfig, TrainConfig
+from jouleshift.config import ShiftConfig, ShiftType, TrainConfig
 from jouleshift.recipes import LABEL_SMOOTHING, REESTIMATED_BATCHES, BitProgression
 from jouleshift.train.recipe import Recipe
 
 CLASSES = 10
+KINDS: tuple[ShiftType, ShiftType] = ("Q", "PS")
 EIGHT_BITS = {"act_integer_bits": 3, "act_fraction_bits": 5}
 FOUR_BITS = {"act_integer_bits": 2, "act_fraction_bits": 2}
 
@@ -49,12 +51,16 @@ def float_network() -> nn.Module:
     return models.create("resnet20", num_classes=CLASSES)
 
 
-def ours(kind: str, bits: int, activations: dict[str, int]) -> Callable[[], nn.Module]:
+def ours(
+    kind: ShiftType, bits: int, activations: dict[str, int], ends: int | None = None
+) -> Callable[[], nn.Module]:
+    """All layers shifted, the first and the last with `ends` bits where they differ."""
     config = ShiftConfig(kind=kind, weight_bits=bits, **activations)
-    return lambda: conversion.convert(float_network(), config)
+    layers = None if ends is None else {"first": ends, "last": ends}
+    return lambda: conversion.convert(float_network(), config, layers=layers)
 
 
-def deepshift(kind: str, bits: int) -> Callable[[], nn.Module]:
+def deepshift(kind: ShiftType, bits: int) -> Callable[[], nn.Module]:
     """ResNet20 of DeepShift's own layers; its folder `pytorch` must be on the path."""
 
     def build() -> nn.Module:
@@ -102,9 +108,9 @@ def rows(rates: Rates) -> list[Row]:
     peer_ps = {**plain, "optimizer": "RAdam", "learning_rate": rates.peer_ps}
     table = [Row("float", float_network, plain)]
     for bits in (5, 4, 3, 2):
-        for kind in ("Q", "PS"):
+        for kind in KINDS:
             table.append(Row(f"ours {kind} {bits}", ours(kind, bits, EIGHT_BITS), plain))
-    for kind in ("Q", "PS"):
+    for kind in KINDS:
         table.append(Row(f"ours {kind} 4, 4-bit activations", ours(kind, 4, FOUR_BITS), plain))
     for bits in (5, 4, 3, 2):
         table.append(Row(f"DeepShift Q {bits}", deepshift("Q", bits), peer_q))
@@ -113,7 +119,8 @@ def rows(rates: Rates) -> list[Row]:
 
 
 def recipe_rows(rates: Rates) -> list[Row]:
-    """The float network and ours at 2 bits, with the parts of the recipe `modern` and with a teacher."""
+    """The float network and ours at 2 bits, with the parts of the recipe `modern`, with a teacher, and with
+    8 bits at both ends."""
     plain = {"optimizer": "SGD", "learning_rate": rates.ours, "schedule": "one-cycle"}
     smooth = {**plain, "label_smoothing": LABEL_SMOOTHING}
     additions: dict[str, tuple[dict[str, Any], Callable[[Training], Recipe]]] = {
@@ -128,9 +135,11 @@ def recipe_rows(rates: Rates) -> list[Row]:
         ),
         "teacher": (plain, lambda run: Recipe(teacher=run.teacher())),
     }
-    networks = {f"ours {kind} 2": ours(kind, 2, EIGHT_BITS) for kind in ("PS", "Q")}
+    networks = {f"ours {kind} 2": ours(kind, 2, EIGHT_BITS) for kind in KINDS}
     table = [Row(name, build, plain) for name, build in {"float": float_network, **networks}.items()]
     table.append(Row("float, label smoothing", float_network, smooth))
     for name, build in networks.items():
         table += [Row(f"{name}, {added}", build, *how) for added, how in additions.items()]
+    for kind in KINDS:
+        table.append(Row(f"ours {kind} 2, first and last 8 bits", ours(kind, 2, EIGHT_BITS, 8), plain))
     return table

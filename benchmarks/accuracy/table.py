@@ -5,7 +5,8 @@
 Mean and standard deviation over seeds, and the paired difference to float: the same seed gives both networks
 the same images in the same order, so the difference is taken seed by seed and its 95 % interval is Student's.
 Where the file has results of several lengths, the longest with float in it is shown; where a row has several
-learning rates, float and ours at the one that is best for float, DeepShift's each at its own best.
+learning rates, float and ours at the one that is best for float, DeepShift's each at its own best. A second
+table has what `recipe_rows` adds to a row, against that row.
 """
 
 import argparse
@@ -15,11 +16,13 @@ from pathlib import Path
 
 from scipy.stats import t as student
 
+from benchmarks.accuracy.rows import Rates, recipe_rows, rows
 from benchmarks.accuracy.run import RESULTS
 
 DOCS = Path(__file__).parents[2] / "docs" / "training.md"
 LENGTH = ("epochs", "images", "test_images", "batch", "precision")
-START, END = "<!-- accuracy table -->", "<!-- end of accuracy table -->"
+ACCURACY = ("<!-- accuracy table -->", "<!-- end of accuracy table -->")
+RECIPES = ("<!-- recipe table -->", "<!-- end of recipe table -->")
 
 
 Accuracies = dict[int, float]
@@ -63,19 +66,41 @@ def paired(row: dict[int, float], base: dict[int, float]) -> str:
     return f"{mean:+.1f} ({mean - half:+.1f} to {mean + half:+.1f})"
 
 
-def markdown(length: dict[str, str], table: dict[str, dict[int, float]]) -> str:
-    lines = [
+Table = dict[str, Accuracies]
+
+
+def markdown(length: dict[str, str], table: Table) -> str:
+    text = (
         "ResNet20, all layers shifted, 8-bit activations unless said; {epochs} epochs of {images} images, "
         "batches of {batch},\n{precision}; accuracy on {test_images} test images in per cent, mean ± "
-        "standard deviation over n seeds;\npaired difference to float with 95 % interval.\n".format(**length),
-        "| row | accuracy | n | − float |",
-        "| --- | --- | --- | --- |",
-    ]
+        "standard deviation over n seeds;\npaired difference to float with 95 % interval.\n".format(**length)
+    )
+    return f"{text}\n{lines_of(table, 'float', dict.fromkeys(table, 'float'))}"
+
+
+def lines_of(table: Table, base: str, bases: dict[str, str]) -> str:
+    """One line a row, with its difference to the row that `bases` names."""
+    lines = [f"| row | accuracy | n | − {base} |", "| --- | --- | --- | --- |"]
     for row, accuracies in table.items():
-        difference = "" if row == "float" else paired(accuracies, table["float"])
+        difference = "" if row == bases[row] else paired(accuracies, table[bases[row]])
         cells = (row, mean_and_spread(list(accuracies.values())), str(len(accuracies)), difference)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def halves(table: Table) -> tuple[Table, Table]:
+    """The rows of the accuracy table, and those that show what is added to some of them, with these."""
+    rates = Rates(0, 0, 0)
+    plain = {row.name for row in rows(rates)}
+    more = [row.name for row in recipe_rows(rates)]
+    first = {name: found for name, found in table.items() if name in plain}
+    return first, {name: table[name] for name in more if name in table}
+
+
+def written(page: str, marks: tuple[str, str], text: str) -> str:
+    """The page with this text between these marks."""
+    before, rest = page.split(marks[0])
+    return f"{before}{marks[0]}\n{text}\n{marks[1]}{rest.split(marks[1])[1]}"
 
 
 def main() -> None:
@@ -83,10 +108,15 @@ def main() -> None:
     parser.add_argument("results", nargs="?", type=Path, default=RESULTS)
     parser.add_argument("--docs", type=Path, default=DOCS)
     options = parser.parse_args()
-    text = markdown(*longest(options.results))
-    before, rest = options.docs.read_text(encoding="utf-8").split(START)
-    options.docs.write_text(f"{before}{START}\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
-    print(text)
+    length, table = longest(options.results)
+    plain, added = halves(table)
+    texts = {ACCURACY: markdown(length, plain)}
+    texts[RECIPES] = lines_of(added, "without", {name: name.split(", ")[0] for name in added})
+    page = options.docs.read_text(encoding="utf-8")
+    for marks, text in texts.items():
+        page = written(page, marks, text)
+        print(text)
+    options.docs.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -130,18 +130,36 @@ def test_default_mode_starts_at_the_levels_nearest_to_the_float_weights(kind, bi
         torch.testing.assert_close((channel - rounded).abs().flatten(), distance)
 
 
-def test_the_gradient_of_q_is_the_float_layers_on_quantised_operands():
+@pytest.mark.parametrize("bits", [2, 3, 6])
+def test_the_gradient_of_q_is_the_float_layers_on_quantised_operands_graded_by_size(bits):
+    """Unchanged at a quarter of the channel's top (2 bits: half), half at twice that, at most double."""
     float_layer = conv(kernel_size=3)
-    shift = ShiftConv2d.from_float(float_layer, ShiftConfig(kind="Q", weight_bits=3))
+    shift = ShiftConv2d.from_float(float_layer, ShiftConfig(kind="Q", weight_bits=bits))
     x = torch.randn(2, 4, 6, 6, requires_grad=True)
     weight = shift.quantised_weight().detach().requires_grad_()
     quantised_x = shift.quantise_input(x).detach().requires_grad_()
     upstream = torch.randn(2, 8, 4, 4)
     shift(x).backward(upstream)
     F.conv2d(quantised_x, weight, float_layer.bias).backward(upstream)
-    torch.testing.assert_close(shift.latent.weight.grad, weight.grad)
+    wanted = weight.grad.clone()
+    for channel, top, gradient in zip(weight, shift.latent.top().flatten(), wanted, strict=True):
+        neutral = top / (2 if bits == 2 else 4)
+        factors = [min(neutral / abs(level), 2.0) for level in channel.detach().flatten()]
+        gradient.mul_(torch.tensor(factors).view_as(gradient))
+    torch.testing.assert_close(shift.latent.weight.grad, wanted)
     torch.testing.assert_close(x.grad, quantised_x.grad)
     torch.testing.assert_close(shift.bias.grad, float_layer.bias.grad)
+
+
+def test_the_gradient_of_ps_with_one_level_is_graded_too():
+    """Half for what is at the level, as it is for what is zero, in a channel of zeros too."""
+    float_layer = conv(kernel_size=3)
+    with torch.no_grad():
+        float_layer.weight[0] = 0
+    latent = ShiftConv2d.from_float(float_layer, ShiftConfig(kind="PS", weight_bits=2)).latent
+    rounded = latent()
+    rounded.backward(torch.ones_like(rounded))
+    torch.testing.assert_close(latent.sign.grad, torch.where(rounded == 0, 1.0, 0.5))
 
 
 def test_a_small_step_of_default_ps_moves_the_weight_down_the_gradient():

@@ -6,8 +6,18 @@ has two kinds of latents:
     Q   (equation 3.1)  one latent w:          weight = sign(w) · 2^round(log2 |w|)
     PS  (equation 3.2)  latents P (shift), S:  weight = sign(round(S)) · 2^round(P),   zero where |S| ≤ 1/2
 
-Rounding has derivative zero almost everywhere, so gradients pass it *straight through*. For Q, in this
-module, that is all: dL/dw = dL/dweight. PS is in `nn.shift_sign`.
+Rounding has derivative zero almost everywhere, so gradients pass it *straight through*: for Q, in this
+module, dL/dw = dL/dweight. PS is in `nn.shift_sign`.
+
+In default mode the gradient of a latent that is a real number is *graded* on its way, by the size of the
+weight it is for: with m = |weight| and t the channel's top,
+
+    dL/dw = dL/dweight · t / 4m,    m not below t / 8
+    dL/dw = dL/dweight · t / 2m,    m not below t / 2, at 2 bits
+
+Levels are far apart where they are large, and each leap from one to the next disturbs the layer by as much.
+Graded, a large weight stays until its gradients agree for longer, while small ones find their sign and place
+sooner. SGD gains by it (docs/training.md); optimizers that divide by the gradient's own size undo it.
 
 In default mode the latents are free and exponents count from the top of each output channel, the power of
 two nearest to its largest latent, so that the levels follow the weights. At 2 bits the largest of many
@@ -19,12 +29,16 @@ the latents are clamped in place to the grid's range in every forward pass, as i
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from jouleshift.config import ShiftConfig
 from jouleshift.quant import power_of_two as po2
+
+_VANISHING = 2.0**-100
+"""So far above the smallest normal number that quotients stay exact."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +99,13 @@ class LatentWeight(nn.Module, ABC):
     def fit_grid(self) -> None:
         """Restate the latents, which were trained for another grid, for the one declared."""
 
+    def _graded(self, latent: Tensor, top: Tensor) -> Tensor:
+        """A latent in the unit of weights, on the grid of values, with a graded gradient."""
+        rounded = po2.round_to_powers(latent, self.grid, top, "value", self.stochastic)
+        neutral, least = (0.5, 0.5) if self.config.weight_bits == 2 else (0.25, 0.125)
+        unit = top.clamp_min(_VANISHING)
+        return _Graded.apply(latent, rounded, unit * neutral, unit * least)
+
     def _evaluated(self) -> Tensor:
         """The weight as rounded in evaluation, whatever the mode the module is in."""
         training = self.training
@@ -107,7 +128,7 @@ class QWeight(LatentWeight):
 
     def forward(self) -> Tensor:
         if self.config.mode == "default":
-            return po2.quantise(self.weight, self.grid, self.top(), "value", self.stochastic)
+            return self._graded(self.weight, self.top())
         with torch.no_grad():
             self._clamp_in_place()
         return po2.quantise(self.weight, self.grid, 1.0, "log", self.stochastic)
@@ -138,3 +159,17 @@ class QWeight(LatentWeight):
         zero = self.weight == 0
         magnitude = self.weight.abs().clamp_(2.0**self.grid.lowest, 1.0)
         self.weight.copy_(torch.copysign(magnitude, self.weight).masked_fill_(zero, 0.0))
+
+
+class _Graded(torch.autograd.Function):
+    """Forward `rounded`, backward the gradient times neutral / |rounded|, the latter not below `least`."""
+
+    @staticmethod
+    def forward(ctx: Any, _latent: Tensor, rounded: Tensor, neutral: Tensor, least: Tensor) -> Tensor:
+        ctx.save_for_backward(rounded, neutral, least)
+        return rounded
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        rounded, neutral, least = ctx.saved_tensors
+        return gradients[0] * (neutral / torch.maximum(rounded.abs(), least)), None, None, None
