@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -468,6 +469,14 @@ class TestInterruption:
         words = [sys.executable, "-m", "interrupted", command]
         done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (130, said)
+
+    def test_a_command_in_the_background_of_a_script_ends_on_request(self, tmp_path):
+        """Scripts let what they start with `&` ignore SIGINT."""
+        words = [sys.executable, "-m", "jouleshift", "search", "digits", *FIVE, "--out", "run"]
+        script = f"{shlex.join(words)} & until test -s run/trials.jsonl; do sleep 0.1; done; kill $!; wait $!"
+        done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 130, done.stderr
+        assert "the same command continues" in done.stderr
 
     def test_an_interruption_that_a_library_turned_into_an_error_is_one(self, monkeypatch):
         """As when the signal comes while a module written in C is being loaded."""

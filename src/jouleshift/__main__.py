@@ -10,7 +10,7 @@ _CONTINUED = ("search", "demo", "verify", "paper")
 
 def main() -> NoReturn:
     """Run the command line; exit with 130 when interrupted by Ctrl-C or SIGTERM, at whatever moment."""
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _stop)
     try:
         from jouleshift.cli import run
 
@@ -23,6 +23,13 @@ def main() -> NoReturn:
         rest = "; finished trials are kept, the same command continues" if kept else ""
         print(f"interrupted{rest}", file=sys.stderr)
         sys.exit(130)
+
+
+def _stop(*_: object) -> None:
+    """As Ctrl-C; also where that is ignored, as scripts have it for what they start with `&`."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
 
 
 if __name__ == "__main__":
