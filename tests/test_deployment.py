@@ -416,6 +416,57 @@ def test_a_network_by_name_is_measured_and_priced():
     assert {row.energy.source for row in priced} == {"modelled"}
 
 
+@pytest.mark.parametrize("source", ["deployed", "simulated"])
+def test_a_whole_search_by_energy_of_this_machine(source, tmp_path):
+    """From the command line through a worker's measurement to the journal, and on to an exported network."""
+    eight = tmp_path / "eight.yaml"
+    eight.write_text(yaml.safe_dump({"space": EIGHT_BITS | {"optimizer": "SGD"}}))
+    words = [
+        "--model",
+        "tiny",
+        "--trials",
+        "2",
+        "--min-budget",
+        "1",
+        "--max-budget",
+        "1",
+        "--scheduler",
+        "random",
+    ]
+    words += [
+        "--limit-train",
+        "200",
+        "--energy",
+        source,
+        "--power-w",
+        "15",
+        "--region",
+        "FRA",
+        "--threads",
+        "1",
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "jouleshift",
+        "search",
+        "digits",
+        *words,
+        "--config",
+        eight,
+        "--out",
+        "run",
+    ]
+    alone = os.environ | {"JOULESHIFT_LOCKS": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    results = [record.result for record in store.read_run(tmp_path / "run").trials]
+    assert [result.energy.source for result in results] == [source] * 2
+    assert {result.energy.kind for result in results} == {"estimated"}
+    assert all(0 < result.energy.energy_j < 1 for result in results)
+    assert export_run(tmp_path / "run", out=tmp_path / "n.onnx").files[0].is_file()
+
+
 def test_a_search_by_deployed_energy_judges_the_deployed_network(run, tmp_path):
     """Error and energy are those of the integers; the reading says how it is known."""
     config = store.read_run(run).config | {"energy": "deployed", "power_w": 15.0}

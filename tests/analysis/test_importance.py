@@ -82,6 +82,9 @@ def test_weights_between_the_ends_have_forests_of_their_own():
     depth = found.over_weights[1][:, [d.name for d in found.error.domains].index("shift_depth")]
     assert depth[0] > 0.9
     assert (np.diff(depth) < 0.02).all(), "less and less as the energy counts less"
+    own = replace(found, front_weights=(0.7, 0.25)).at_front
+    assert own[0] == pytest.approx(found.over_weights[1][7])
+    assert own[1] == pytest.approx((found.over_weights[1][2] + found.over_weights[1][3]) / 2)
 
 
 def test_a_thousand_trials_of_eleven_hyperparameters_take_seconds():

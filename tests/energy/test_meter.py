@@ -5,6 +5,7 @@ from statistics import NormalDist, fmean
 
 import pytest
 
+from jouleshift.energy import meter
 from jouleshift.energy.compare import compare
 from jouleshift.energy.counters import Sample
 from jouleshift.energy.meter import DEFAULT_POWER_W, EnergyMeter, Protocol, interval95
@@ -207,3 +208,36 @@ def test_the_noise_of_the_simulated_board_is_what_it_says():
         means.append(meter.window(work)[0].energy_j)
     spread = NormalDist.from_samples(means)
     assert spread.stdev / spread.mean == pytest.approx(0.015, rel=0.25)
+
+
+def test_work_that_an_accelerator_still_does_is_within_the_window(monkeypatch):
+    """A call only queues 20 ms at 200 W; it is done while `settle` waits for it."""
+    board, queued = SimulatedBoard(), []
+    work = board.work(200, 0.02)
+
+    def settle():
+        while queued:
+            queued.pop()()
+
+    monkeypatch.setattr(meter, "settle", settle)
+
+    def call():
+        if len(queued) == 100:
+            settle()  # as a full queue does
+        queued.append(work)
+
+    seen = meter_of(board, warm_up_calls=10, warm_up_s=0.0).observe(call, n_items=1)
+    assert seen.energy_j == pytest.approx(200 * 0.02, rel=0.02)
+    assert seen.item_s == pytest.approx(0.02, rel=1e-6)
+
+
+def test_others_that_keep_the_machine_busy_are_flagged(monkeypatch):
+    loads = iter([0.0, 80.0, 0.0, 0.0])
+    monkeypatch.setattr(meter.psutil, "cpu_percent", lambda: next(loads))
+    protocol = Protocol(idle_s=0.0, warm_up_s=0.0, warm_up_calls=1, windows=2, window_s=0.01)
+    assert "busy-machine" in EnergyMeter(None, power_w=10.0, protocol=protocol).measure(lambda: None, 1).flags
+    loads = iter([0.0, 1.0, 0.0, 1.0])
+    assert (
+        "busy-machine"
+        not in EnergyMeter(None, power_w=10.0, protocol=protocol).measure(lambda: None, 1).flags
+    )

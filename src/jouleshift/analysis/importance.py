@@ -157,6 +157,13 @@ class RunImportance:
         effects = [[e.mean for e in found.main_effects()] for found in (self.energy, *between, self.error)]
         return np.array(WEIGHTS), np.array(effects)
 
+    @property
+    def at_front(self) -> FloatArray:
+        """The main effects at the weight of each member of the front, (members, d), between those of the two
+        nearest WEIGHTS in a straight line."""
+        grid, shares = self.over_weights
+        return np.column_stack([np.interp(self.front_weights, grid, column) for column in shares.T])
+
 
 def importance_of(
     runs: Sequence[Run],

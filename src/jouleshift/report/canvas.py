@@ -60,9 +60,9 @@ def to_png(figure: "Figure", dpi: int = 160) -> bytes:
 
 def staircase(axes: "Axes", values: FloatArray, unit: Unit, **style: Any) -> None:
     """The edge of what a front (n, 2) of errors and joules dominates: from each member, right and up to the
-    next."""
+    next. Of equal joules, as rounded figures have, the least error leads on."""
     if len(values) > 1:
-        order = np.argsort(values[:, 1], kind="stable")
+        order = np.lexsort((-values[:, 0], values[:, 1]))
         axes.step(values[order, 1] / unit.scale, 100 * values[order, 0], where="post", **style)
 
 

@@ -3,6 +3,8 @@ what is wanted. Its light form has words and a table alone."""
 
 from dataclasses import replace
 
+import numpy as np
+
 from jouleshift.analysis.digest import Digest
 from jouleshift.analysis.importance import RunImportance
 from jouleshift.analysis.pareto import full_budget
@@ -56,15 +58,22 @@ def _marginals(view: Digest, found: RunImportance, figures: Figures) -> tuple[Ma
 def _weights(found: RunImportance, figures: Figures) -> tuple[Markup, ...]:
     words = (
         "Importance for w × error + (1 − w) × energy, both scaled to 0 … 1, a forest for each of 11 weights "
-        "w. Ticks at the bottom are the weights of this budget's front."
+        f"w. Ticks at the bottom are the weights of this budget's front; {_at_front_words(found)}"
     )
     sheet = numbers.weights(found)
-    caption = "Shares of the variance by the weight on the error, and how many of the front are nearest."
+    caption = "Shares of the variance by the weight on the error, last at the weights of the front's members."
     return (
         E("h3", "When error and energy are weighed against each other"),
         place("weights", figures, charts.weights_chart(found), words),
-        below(sheet, sheet.thinned(11), caption),
+        below(sheet, sheet.thinned(11, by="of_the_front"), caption),
     )
+
+
+def _at_front_words(found: RunImportance) -> str:
+    shares = found.at_front.mean(axis=0)
+    first = np.argsort(-shares)[:3]
+    named = (f"{found.error.domains[i].name} {100 * shares[i]:.0f} %" for i in first)
+    return f"there, on average, {', '.join(named)} of the variance."
 
 
 def light_importance(view: Digest, found: RunImportance | None) -> Markup | None:

@@ -145,14 +145,15 @@ def marginals(found: RunImportance) -> Sheet:
 
 
 def weights(found: RunImportance) -> Sheet:
-    """Shares over the weights on the error; `front_members` counts the front by its nearest weights."""
-    grid, shares = found.over_weights
-    nearest = [int(np.abs(grid - weight).argmin()) for weight in found.front_weights]
+    """Shares over the weights on the error, and at the weights of the front's own members."""
+    members = sorted(zip(found.front_weights, found.at_front, strict=True), key=lambda member: member[0])
     rows: list[tuple[Cell, ...]] = [
-        (round(float(weight), 6), nearest.count(i), *map(float, shares[i])) for i, weight in enumerate(grid)
+        (round(float(weight), 6), mark, *map(float, shares))
+        for mark, part in (("", zip(*found.over_weights, strict=True)), ("yes", members))
+        for weight, shares in part
     ]
     names = (f"share_of_{domain.name}" for domain in found.error.domains)
-    return Sheet("weights", ("weight_on_error", "front_members", *names), rows)
+    return Sheet("weights", ("weight_on_error", "of_the_front", *names), rows)
 
 
 def curves(view: Digest) -> Sheet | None:
