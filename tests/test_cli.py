@@ -251,6 +251,29 @@ class TestSearch:
         ):
             assert (run / name).exists(), name
 
+    def test_objectives_limits_fidelity_priors_and_stop_rules_from_the_command_line(self, tmp_path):
+        words = [*QUICK, "--trials", "9", "--threads", "1", "--out", "run", "--fidelity", "train_fraction"]
+        words += [
+            "--objectives",
+            "error",
+            "energy_j",
+            "size_bytes",
+            "--constraint",
+            "error <= 99 %",
+            "size <= 8 kB",
+        ]
+        done = jouleshift(
+            "search", "digits", *words, "--stop-epochs", "8", "--trial-timeout-s", "60", cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+        assert "the constraints rule out: " in done.stdout
+        rows = list(csv.DictReader((tmp_path / "run" / "trials.csv").open()))
+        assert len(rows) < 9, "8 epochs are spent before"
+        finished = [row for row in rows if row["status"] == "done" and row["budget"] == "3"]
+        assert finished
+        for row in finished:
+            assert ("size <= 8 kB" in row["breaks"]) == (int(row["size_bytes"]) > 8 * 1024)
+
     def test_the_same_command_again_does_nothing_new(self, finished):
         run, _ = finished
         before = (run / store.JOURNAL).read_bytes()

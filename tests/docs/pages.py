@@ -22,7 +22,7 @@ NOT_RUN = {
     "mlflow ": "serves until it is stopped",
     "jouleshift search photos/ --model tiny --trials 60 --out runs/logged --track mlflow": "needs mlflow; "
     "tests/tracking runs where it is installed",
-    "dask ": "needs a cluster; tests/cluster has workers of its own",
+    "dask ": "needs a cluster; tests/hpo/test_cluster*.py have workers of their own",
     "jouleshift search digits --model tiny --trials 20 --out /shared": "needs a cluster",
     "jouleshift search digits --energy deployed --power-w 15 --measure-on": "needs a cluster",
 }

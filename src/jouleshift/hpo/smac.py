@@ -20,6 +20,9 @@ set-up does not run, or runs into a trap of SMAC 2.4, this module differs on pur
 - The number of trials is unlimited here, so nothing depends on how many will be asked for. No file is kept,
   nothing is read from a terminal, and the user's space is left as it is.
 
+What makes SMAC the weaker search is left as its users have it: of a rung it may promote a dominated trial,
+and with one place an extreme; θ and the forest change once in 8 proposals; low rungs do not inform it.
+
 The default configuration, which every scheduler proposes first at full budget, is not told to SMAC. Told
 before the first bracket, it would be put into that bracket and trained again at the lowest budget, and
 Algorithm 1 starts from random configurations only. With several workers SMAC opens the next bracket rather

@@ -118,7 +118,7 @@ WHY = {
         "configuration changes only through the work of quantising"
     ),
     ("depth", "more", "modelled"): (
-        "in a float simulation each shift layer costs extra quantising, so few of them are best; in hardware "
+        "in a float simulation a shift layer only adds work, if little, so few of them are best; in hardware "
         "each one saves multiplications, so many are frugal"
     ),
     ("fraction", "less", "modelled"): (
