@@ -251,20 +251,12 @@ class TestSearch:
         ):
             assert (run / name).exists(), name
 
-    def test_objectives_limits_fidelity_priors_and_stop_rules_from_the_command_line(self, tmp_path):
-        words = [*QUICK, "--trials", "9", "--threads", "1", "--out", "run", "--fidelity", "train_fraction"]
-        words += [
-            "--objectives",
-            "error",
-            "energy_j",
-            "size_bytes",
-            "--constraint",
-            "error <= 99 %",
-            "size <= 8 kB",
-        ]
-        done = jouleshift(
-            "search", "digits", *words, "--stop-epochs", "8", "--trial-timeout-s", "60", cwd=tmp_path
-        )
+    def test_objectives_limits_fidelity_and_stop_rules_from_the_command_line(self, tmp_path):
+        goal = ["--objectives", "error", "--objectives", "energy_j", "--objectives", "size_bytes"]
+        goal += ["--constraint", "error <= 99 %", "--constraint", "size <= 8 kB"]
+        words = [*QUICK, *goal, "--trials", "9", "--threads", "1", "--out", "run"]
+        words += ["--fidelity", "train_fraction", "--stop-epochs", "8", "--trial-timeout-s", "60"]
+        done = jouleshift("search", "digits", *words, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert "the constraints rule out: " in done.stdout
         rows = list(csv.DictReader((tmp_path / "run" / "trials.csv").open()))

@@ -5,8 +5,8 @@ import io
 
 from jouleshift.analysis.digest import digest
 from jouleshift.energy.carbon import place
+from jouleshift.report.export import trials_csv
 from jouleshift.report.sentences import infeasible_in_words
-from jouleshift.report.tables import trials_csv
 from tests.analysis.synthetic import record, run_of
 
 TRIALS = (
