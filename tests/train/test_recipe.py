@@ -106,6 +106,16 @@ def test_stages_are_called_around_the_epochs_and_the_last_one_is_not_in_the_chec
     assert same(state(straight), state(continued))
 
 
+class NoChange:
+    def before_epoch(self, model, epoch): ...
+    def after_training(self, model, epoch): ...
+
+
+def test_stages_alone_leave_batch_norm_as_it_was_trained(data):
+    _, result = run(data, Recipe(stages=NoChange()), epochs=2)
+    assert (result.val_loss, result.error) == (result.curve[-1].val_loss, result.curve[-1].val_error)
+
+
 def squares(model):
     return 0.01 * (model[4].weight ** 2).sum()
 

@@ -192,9 +192,9 @@ class _Run:
             return last.val_loss, last.val_error
         if stages is not None:
             stages.after_training(self.model, last.epoch)
-        torch.manual_seed(derived_seed(self.seed, "batch-norm", last.epoch))
-        source = self._batches(last.epoch + 1)
-        reestimate_batch_norm(self.model, itertools.islice(source, batches))
+        if batches:
+            torch.manual_seed(derived_seed(self.seed, "batch-norm", last.epoch))
+            reestimate_batch_norm(self.model, itertools.islice(self._batches(last.epoch + 1), batches))
         return validate(self.model, evaluation_batches(self.data.val))
 
     def _epoch(self, epoch: int) -> Epoch:
