@@ -10,7 +10,17 @@ from jouleshift.analysis.digest import Digest
 from jouleshift.analysis.importance import Effect, RunImportance
 from jouleshift.analysis.pareto import complete
 from jouleshift.paper.published import Front
-from jouleshift.report.canvas import DEFAULT, FRONT, SOFT, literal, picture, prepare, staircase, to_png
+from jouleshift.report.canvas import (
+    DEFAULT,
+    FRONT,
+    SOFT,
+    legend,
+    literal,
+    picture,
+    prepare,
+    staircase,
+    to_png,
+)
 from jouleshift.report.figures import draw_front, energy_unit
 from jouleshift.report.sentences import energy_stamp
 from jouleshift.report.units import Unit
@@ -55,7 +65,7 @@ def _published(axes: "Axes", front: Front) -> None:
     if front.default is not None:
         axes.scatter([front.default.emissions_g / unit.scale], [100 * front.default.error], color=DEFAULT,
                      s=190, marker="*", edgecolor="white", label="default", zorder=5)  # fmt: skip
-    axes.legend(frameon=False, fontsize=9)
+    legend(axes)
 
 
 def importance_picture(effects: Sequence[Effect], title: str, stamp: str) -> bytes:

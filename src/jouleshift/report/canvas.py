@@ -21,9 +21,30 @@ LOG_SPAN = 20.0
 """An axis whose largest value is so many times its smallest is drawn in logarithms."""
 
 
+_LABELLED_SPAN = 1000.0
+
+
 def wants_log(values: FloatArray) -> bool:
     """Whether positive values span so much that a linear axis would press most of them together."""
     return bool(values.size and values.min() > 0 and values.max() >= LOG_SPAN * values.min())
+
+
+def scale_energy(axes: "Axes", energy_j: FloatArray) -> None:
+    """Logarithms where the values span much, labelled at 1, 2 and 5, over many decades at 1."""
+    if not wants_log(energy_j):
+        return
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    few = energy_j.max() < _LABELLED_SPAN * energy_j.min()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def legend(axes: "Axes", **place: Any) -> None:
+    """What the marks are, on a ground that lets points behind it be guessed and its words be read."""
+    axes.legend(fontsize=9, facecolor="white", edgecolor="none", framealpha=0.85, **place)
 
 
 def picture(

@@ -27,7 +27,7 @@ from jouleshift.analysis.pareto import (
 )
 from jouleshift.errors import BadInput
 from jouleshift.records import CarbonIntensity, Run, TrialRecord
-from jouleshift.report.canvas import DEFAULT, FRONT, literal, picture, staircase, to_png, wants_log
+from jouleshift.report.canvas import DEFAULT, FRONT, legend, literal, picture, scale_energy, staircase, to_png
 from jouleshift.report.export import write_files
 from jouleshift.report.sentences import differences_in_words, energy_stamp
 from jouleshift.report.tables import columns, hyperparameters, row, to_csv
@@ -136,9 +136,8 @@ def fronts_png(sides: tuple[Side, Side]) -> bytes:
             ((error, energy_j),) = points_of([side.view.comparison.default])
             axes.scatter([energy_j / unit.scale], [100 * error], color=color, s=190, marker="*",
                          edgecolor="white", zorder=5)  # fmt: skip
-    if wants_log(np.concatenate([side.points[:, 1] for side in sides])):
-        axes.set_xscale("log")
-    axes.legend(frameon=False, fontsize=9)
+    scale_energy(axes, np.concatenate([side.points[:, 1] for side in sides]))
+    legend(axes)
     return to_png(figure)
 
 

@@ -19,10 +19,11 @@ from jouleshift.report.canvas import (
     LOWER,
     REJECTED,
     SOFT,
+    legend,
     picture,
+    scale_energy,
     staircase,
     to_png,
-    wants_log,
 )
 from jouleshift.report.sentences import energy_stamp
 from jouleshift.report.units import Unit, unit_for
@@ -53,7 +54,7 @@ def draw_front(axes: "Axes", view: Digest, unit: Unit, attainment: Attainment | 
     if view.verification is not None:
         _draw_verified(axes, view.verification, unit)
     if axes.has_data():
-        axes.legend(frameon=False, fontsize=9, loc="upper right")
+        legend(axes, loc="upper right")
 
 
 def _draw(axes: "Axes", view: Digest, unit: Unit) -> None:
@@ -79,8 +80,7 @@ def _draw(axes: "Axes", view: Digest, unit: Unit) -> None:
     if not len(points):
         axes.text(0.5, 0.5, "no finished trial yet", transform=axes.transAxes, ha="center", color=SOFT)
         return
-    if wants_log(points[:, 1]):
-        axes.set_xscale("log")
+    scale_energy(axes, points[:, 1])
 
 
 def _draw_attainment(axes: "Axes", attainment: Attainment, unit: Unit) -> None:
