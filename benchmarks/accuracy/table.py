@@ -91,10 +91,11 @@ def lines_of(table: Table, base: str, bases: dict[str, str]) -> str:
 def halves(table: Table) -> tuple[Table, Table]:
     """The rows of the accuracy table, and those that show what is added to some of them, with these."""
     rates = Rates(0, 0, 0)
-    plain = {row.name for row in rows(rates)}
-    more = [row.name for row in recipe_rows(rates)]
-    first = {name: found for name, found in table.items() if name in plain}
-    return first, {name: table[name] for name in more if name in table}
+    first, second = (
+        {row.name: table[row.name] for row in named if row.name in table}
+        for named in (rows(rates), recipe_rows(rates))
+    )
+    return first, second
 
 
 def written(page: str, marks: tuple[str, str], text: str) -> str:
