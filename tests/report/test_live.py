@@ -1,3 +1,5 @@
+import jouleshift as js
+from jouleshift.api import Silent
 from jouleshift.records import CarbonIntensity
 from jouleshift.report.live import LiveReport
 from tests.analysis.synthetic import hyperband_run
@@ -43,3 +45,18 @@ def test_a_quick_page_still_waits_the_pause(tmp_path):
     assert not live.update(lambda: hyperband_run(30, path=tmp_path))
     clock.now += 0.2
     assert live.update(lambda: hyperband_run(30, path=tmp_path))
+
+
+def test_a_search_writes_its_page_while_it_runs(tmp_path):
+    """With the second trial's first epoch the page of the first is there, and follows the run."""
+    out, seen = tmp_path / "run", []
+
+    class Looking(Silent):
+        def epoch(self, trial, epoch):
+            if trial.id == 2 and not seen:
+                seen.append((out / "report.html").read_text())
+
+    settings = {"model": "tiny", "scheduler": "random", "min_budget": 1, "max_budget": 1, "limit_train": 100}
+    js.search("digits", trials=2, threads=1, watcher=Looking(), out=out, **settings)
+    assert 'id="follow"' in seen[0]
+    assert 'id="follow"' not in (out / "report.html").read_text()
