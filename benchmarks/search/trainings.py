@@ -1,7 +1,7 @@
 """Real trainings of the whole deep shift space, every epoch recorded: the tables of `recorded.py`.
 
-    python -m benchmarks.search.trainings --rows 350 --out benchmarks/search/results/digits.csv
-    python -m benchmarks.search.trainings --cifar10 cifar10-train.parquet --rows 200 --out …/cifar10.csv
+    python -m benchmarks.search.trainings --rows 280 --out benchmarks/search/results/digits.csv
+    python -m benchmarks.search.trainings --cifar10 cifar10-train.parquet --rows 90 --out …/cifar10.csv
 
 ResNet20, 27 epochs, the eleven hyperparameters of Table 1, on 700 of scikit-learn's digits (8×8, 287
 validation images) or on 1,000 images of CIFAR-10 at 16×16 pixels (500 validation images). The learning rate

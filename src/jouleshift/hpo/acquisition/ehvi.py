@@ -10,8 +10,8 @@ independent normals N(μ_j, σ_j²), the expectation of the product is the produ
 
 (Emmerich, Deutz and Klinkenberg, 2011; the box form: Yang et al., 2019). An objective known before training
 is the case σ = 0, where ψ(a) = (a − μ)⁺: nothing else changes, and with energy known and error predicted,
-the sum runs over the steps of the front. One evaluation is a few array operations, so thousands of
-candidates are screened.
+the sum runs over the steps of the front. One evaluation is a few array operations, so hundreds of
+candidates are screened for a proposal.
 
 An upper limit of an objective needs no term of its own: with the reference point at the limit, only the
 volume below it counts, and EHVI is the expected gain of *feasible* volume.
