@@ -215,7 +215,7 @@ def report(network: str) -> None:
     for source, table in tables.items():
         print(f"| {source} | {table} |")
     content = {"environment": environment(), "sources": {s: t.as_dict() for s, t in tables.items()}}
-    text = json.dumps(content, indent=1).replace(": NaN", ": null")
+    text = json.dumps(content, indent=1, allow_nan=False)
     RESULT.with_name(f"learning_rate-{network}.json").write_text(text + "\n")
     draw({source: some for source, some in found.items() if some}, PICTURES / f"learning-rate-{network}.png")
 

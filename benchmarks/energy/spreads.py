@@ -60,7 +60,8 @@ class Summary:
         return " | ".join([*spreads, *map(str, (self.ratio, self.passes, self.with_rate, self.with_error))])
 
     def as_dict(self) -> dict[str, object]:
-        return asdict(self)
+        """Plain values; what is not defined (NaN, which JSON lacks) is None."""
+        return asdict(self, dict_factory=lambda pairs: {k: None if v != v else v for k, v in pairs})
 
 
 def spread(values: Floats) -> float:

@@ -22,8 +22,7 @@ float weight: with m = |weight|, not below an 8th of the channel's top,
     dL/ds = g · 2^c / 2m,    dL/dp = g · sign(round(S)) · 2^c / (2m · ln 2)
 
 At 2 bits a channel has one level and zero, so that there is no shift to train and the sign is all. P stays
-at c, which is the top, and s is the weight as a real number, S · 2^P, trained like Q's, its gradient graded:
-|S| ≤ 1/2 is zero.
+at c, which is the top, and s is the weight as a real number, S · 2^P, trained like Q's: |S| ≤ 1/2 is zero.
 The level follows the weights: the power of two nearest to 1.2 times their root mean square, which serves
 normally distributed weights best (Li et al., 2016, Ternary Weight Networks).
 

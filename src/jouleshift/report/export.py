@@ -43,7 +43,8 @@ def write_report(
     found = None if live else insight(view)
     target = out or _target(runs)
     names = " + ".join(run.path.name for run in runs)
-    what = ", ".join(Path(runs[0].config[key]).name for key in ("data", "model") if key in runs[0].config)
+    said = (str(runs[0].config[key]) for key in ("data", "model") if key in runs[0].config)
+    what = ", ".join(Path(name).name or name for name in said)
     title = f"{names}: {what}" if what else names
     if form == "light":
         text = light_page(view, intensity, title, found)
