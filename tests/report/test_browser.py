@@ -91,6 +91,21 @@ def test_table_rows_and_arrow_keys_pick_a_network(opened):
     assert picked.text.startswith(f"trial {numbers[1]},")
 
 
+def test_a_click_on_a_point_picks_its_row(opened):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    browser = opened(run_of(record(1, 0.4, 4e-9, bracket=-1), record(2, 0.3, 3e-9), record(3, 0.5, 2e-9)))
+    pressed = lambda trial: browser.find_element(  # noqa: E731
+        "css selector", f"tr[data-point='0-{trial}'] button"
+    ).get_attribute("aria-pressed")
+    for trial in (3, 2):
+        hover(browser, trial)
+        ActionChains(browser).click().perform()
+        wait_for(lambda trial=trial: pressed(trial) == "true")
+        assert browser.find_element("id", "picked").text.startswith(f"trial {trial},")
+    assert pressed(3) == "false"
+
+
 def test_keys_reach_the_front_and_what_they_pick_is_said(opened):
     from selenium.webdriver.common.keys import Keys
 
@@ -143,6 +158,14 @@ def test_every_panel_is_drawn_when_it_comes_near(opened):
         browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", node)
         wait_for(lambda node=node: node.find_elements("css selector", "svg .trace, svg .bars"))
     assert "median run" in browser.find_element("css selector", "#front-plot .legend").text
+
+
+def test_printing_draws_every_panel_though_none_was_looked_at(opened):
+    browser = opened(hyperband_run(120), deep=True)
+    drawn = "return arguments[0].filter(n => document.querySelector(`#${n}-plot svg :is(.trace, .bars)`))"
+    assert browser.execute_script(drawn, PANELS) != list(PANELS)
+    browser.execute_script("dispatchEvent(new Event('beforeprint'))")
+    wait_for(lambda: browser.execute_script(drawn, PANELS) == list(PANELS))
 
 
 def test_colour_and_filter_by_a_hyperparameter(opened):
@@ -203,7 +226,9 @@ def test_asks_the_network_for_nothing(opened):
     browser = opened(hyperband_run(60))
     browser.find_element("id", "front-plot")
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    requests = [e["params"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    asked = [r["request"]["url"] for r in requests if r["documentURL"] == browser.current_url]
+    assert browser.current_url in asked
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:", "chrome:"))] == []
 
 

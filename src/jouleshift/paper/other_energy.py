@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jouleshift.analysis.pareto import complete
 from jouleshift.config import StudyConfig
 from jouleshift.energy.carbon import country_code
 from jouleshift.energy.hardware import load_profile
@@ -29,9 +28,9 @@ Known = dict[tuple[Value, ...], EnergyReading | None]
 def under(runs: Sequence[Run], name: str, tell: Callable[[str], None] = lambda _: None) -> list[Run]:
     """The runs with the energies of `name`: a hardware profile, `simulated` or `deployed`.
 
-    Measured energies are taken of the trials at the full budget alone, the others are left out, and so are
-    networks that cannot be deployed. A format is measured once for all seeds of a study; each measurement is
-    announced through `tell`. Raises BadInput for an unknown name.
+    Networks that cannot be deployed are left out. Measuring takes seconds a network: a format is measured once
+    for all seeds of a study, and each measurement is announced through `tell`. Raises BadInput for an unknown
+    name.
     """
     settings = settings_of(name)
     known: Known = {}
@@ -64,12 +63,11 @@ def _repriced(run: Run, settings: Mapping[str, Any], tell: Callable[[str], None]
                 known[key] = None
         return known[key]
 
-    records = complete(run) if measured else run.trials
     found = []
-    for number, record in enumerate(records, 1):
+    for number, record in enumerate(run.trials, 1):
         if isinstance(record.result, Evaluation):
             format_ = {name: record.trial.config[name] for name in _FORMAT}
-            energy = price(format_, f"network {number} of {len(records)}")
+            energy = price(format_, f"network {number} of {len(run.trials)}")
             if energy is not None:
                 found.append(replace(record, result=replace(record.result, energy=energy)))
     config = {**study.model_dump(mode="json"), "region": run.config.get("region", study.region)}
