@@ -1,4 +1,4 @@
-"""A Dask scheduler and workers as processes that can be killed."""
+"""A Dask scheduler and workers as processes that can be killed. A worker leaves on SIGTERM as at its limit."""
 
 import contextlib
 import subprocess
@@ -17,12 +17,14 @@ async def main():
 asyncio.run(main())
 """
 _WORKER = """
-import asyncio, sys
+import asyncio, signal, sys
 from distributed import Worker
 
 async def main(address, folder, resource):
     resources = {resource: 1} if resource else None
     async with Worker(address, nthreads=1, resources=resources, local_directory=folder) as worker:
+        leave = lambda: asyncio.ensure_future(worker.close_gracefully())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, leave)
         print(worker.address, flush=True)
         await worker.finished()
 

@@ -17,9 +17,9 @@ from tests.hpo.dask_processes import DaskProcesses
 TOY = (sys.executable, "-m", "tests.hpo.toy_worker")
 
 
-def pool_of(dask, folder: Path, measure_on=None, on_epoch=lambda trial, epoch: None, notes=None):
+def pool_of(dask, folder: Path, measure_on=None, on_epoch=lambda trial, epoch: None, notes=None, **limits):
     setup = {"study": {"threads": None, "measure_on": measure_on}, "checkpoints": str(folder)}
-    work = Work(setup, folder / "run.log", command=TOY)
+    work = Work(setup, folder / "run.log", command=TOY, **limits)
     notes = [] if notes is None else notes
     return ClusterWorkers(dask.address, work, on_epoch, notes.append)
 
@@ -70,6 +70,29 @@ def test_workers_die_and_join_and_every_trial_has_its_result(tmp_path):
     assert epochs[0] == (1, 1)
     assert "trial 2 waits" in notes
     assert list(tmp_path.glob(".shared-*")) == []
+
+
+def test_a_worker_at_its_time_limit_hands_its_trial_on(tmp_path):
+    notes = []
+    with DaskProcesses(tmp_path, workers=1) as dask, pool_of(dask, tmp_path, notes=notes) as pool:
+        pool.submit(trial(1, "sleep"))
+        time.sleep(0.3)
+        dask.workers[0].terminate()
+        dask.add()
+        (done,) = collect(pool, 1)
+    assert isinstance(done.result, Evaluation)
+    assert [note.partition("; ")[2] for note in notes] == ["trial 1 runs again"]
+
+
+def test_limits_of_a_trial_hold_on_a_cluster(tmp_path):
+    limits = {"timeout_s": 2.0, "memory_mb": 200}
+    with DaskProcesses(tmp_path, workers=1) as dask, pool_of(dask, tmp_path, **limits) as pool:
+        results = []
+        for number, do in enumerate(("hang", "hog", "answer"), 1):
+            pool.submit(trial(number, do))
+            results += [done.result for done in collect(pool, 1)]
+    assert [result.kind for result in results[:2]] == ["timeout", "out-of-memory"]
+    assert isinstance(results[2], Evaluation)
 
 
 @pytest.mark.slow

@@ -28,9 +28,8 @@ Known = dict[tuple[Value, ...], EnergyReading | None]
 def under(runs: Sequence[Run], name: str, tell: Callable[[str], None] = lambda _: None) -> list[Run]:
     """The runs with the energies of `name`: a hardware profile, `simulated` or `deployed`.
 
-    Networks that cannot be deployed are left out. Measuring takes seconds a network: a format is measured once
-    for all seeds of a study, and each measurement is announced through `tell`. Raises BadInput for an unknown
-    name.
+    Networks that cannot be deployed are left out. A format, which takes seconds to measure, is measured once
+    for all seeds of a study, each time announced through `tell`. Raises BadInput for an unknown name.
     """
     settings = settings_of(name)
     known: Known = {}
