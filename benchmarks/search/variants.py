@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from jouleshift.hpo.acquisition.ehvi import pareto_mask
+from jouleshift.hpo.acquisition.situation import Gain
 from jouleshift.hpo.mo_hyperband import MoHyperband
 from jouleshift.hpo.scheduler import Problem, Proposal
 from jouleshift.priors import load_priors
@@ -26,6 +27,7 @@ VARIANTS = {
     "ours-8-first": "benchmarks.search.variants:EightFirst",
     "ours-16-first": "benchmarks.search.variants:SixteenFirst",
     "ours-short-memory": "benchmarks.search.variants:ShortMemory",
+    "ours-running-ignored": "benchmarks.search.variants:RunningIgnored",
     "ours-parego-weights": "benchmarks.search.variants:ParegoWeights",
     "ours-paper-priors": "benchmarks.search.variants:PaperPriors",
 }
@@ -67,6 +69,17 @@ class EightFirst(MoHyperband):
 
 class SixteenFirst(MoHyperband):
     initial = 16
+
+
+class RunningIgnored(MoHyperband):
+    """With several workers: proposals know nothing of what is running."""
+
+    def _learn(self, rng: np.random.Generator) -> Gain:
+        running, self._running = self._running, {}
+        try:
+            return super()._learn(rng)
+        finally:
+            self._running = running
 
 
 class ParegoWeights(MoHyperband):

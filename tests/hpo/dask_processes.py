@@ -1,4 +1,4 @@
-"""A Dask scheduler and workers as processes that can be killed. A worker leaves on SIGTERM as at its limit."""
+"""A Dask scheduler and workers, processes that can be killed; a worker leaves on SIGTERM as at its limit."""
 
 import contextlib
 import subprocess

@@ -22,8 +22,9 @@ configuration that breaks it is never trained (the default one, which everything
 A limit on an objective bounds the volume; a limit on anything else that is predicted multiplies by the
 probability of keeping it.
 
-Running trials count as if they had given what is predicted of them, so several workers are not sent to the
-same place, and none ever waits. What a proposal looks at is bounded, so that its time is.
+Running trials count as if they had given what is predicted of them, and the front holds already what they are
+expected to reach at full budget. So several workers are not sent to the same place, and none ever waits. What
+a proposal looks at is bounded, so that its time is.
 
 Replay. A proposal draws from a generator of its own, seeded by (seed, number of the proposal), and leaves no
 trace but its trial and the parameters of the surrogate. So a recorded trial is taken up without proposing it
@@ -174,12 +175,11 @@ class MoHyperband(Scheduler):
 
     def _learn(self, rng: np.random.Generator) -> Gain:
         """What is known now, as the worth of candidates."""
-        running = [trial.id for trial in self._running.values()]
-        expected = self._prospects.learn(running, rng)
-        m = self._front.shape[1]
-        finishing = np.array([self._prospects.is_full(i) for i in running], dtype=bool)
-        finishing &= np.all(expected <= self._limits, axis=1)
-        front = np.vstack([self._front, expected[finishing, :m]])
+        self._prospects.learn(list(self._running), rng)
+        m, front = self._front.shape[1], self._front
+        if self._running:
+            expected, _ = self._prospects.of_trials(list(self._running))
+            front = np.vstack([front, expected[np.all(expected <= self._limits, axis=1), :m]])
         reference = np.minimum(self._prospects.reference[:m], self._limits[:m] * (1 + 1e-9))
         situation = Situation(front[pareto_mask(front)], reference, self._limits[:m], self._asked)
         improvement, beyond = self._acquisition(situation), self._limits[m:]

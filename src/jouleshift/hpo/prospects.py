@@ -74,19 +74,16 @@ class Prospects:
         self._best = np.minimum(self._best, values)
         return values
 
-    def learn(self, running: Sequence[int], rng: np.random.Generator) -> Array:
-        """Fit to what was told; then count running trials as told. Return what those are expected to give,
-        (r, q)."""
+    def learn(self, running: Sequence[int], rng: np.random.Generator) -> None:
+        """Fit to what was told; then count running trials as told, with what is expected of them."""
         self.data = self._recent()
         rows, pending = self._rows(self.data), self._rows(running)
-        expected = self._stacked(self.known, running)
         for surrogate, j in zip(self._surrogates, self.learned, strict=True):
             targets = self._targets(j)
             surrogate.fit(rows, targets, rng)
             if running:
-                expected[:, j], _ = surrogate.predict(pending)
-                surrogate.condition(rows + pending, np.concatenate([targets, expected[:, j]]))
-        return expected
+                expected, _ = surrogate.predict(pending)
+                surrogate.condition(rows + pending, np.concatenate([targets, expected]))
 
     def refit(self, rng: np.random.Generator) -> None:
         """What `learn` leaves behind: the parameters of the processes, where they are due."""
