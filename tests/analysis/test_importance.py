@@ -165,6 +165,25 @@ def test_an_inactive_hyperparameter_has_no_effect_where_it_is_inactive():
     assert effects["momentum"] < 0.01
 
 
+def test_a_conditional_hyperparameter_has_its_effect_where_it_is_active():
+    """Error is momentum where the type is Q and 0 elsewhere: variances 1/16, 1/48 and, together, 1/48."""
+    rng = np.random.default_rng(0)
+    records = []
+    for number in range(1, 1201):
+        kind, momentum = str(rng.choice(["Q", "PS"])), float(rng.random())
+        error = momentum if kind == "Q" else 0.0
+        made = record(number, error, 1.0 + rng.random(), config={"shift_type": kind, "momentum": momentum})
+        if kind == "PS":
+            made.trial.config.pop("momentum")
+        records.append(made)
+    found = importance_of([run_of(*records)])
+    assert found is not None
+    effects = {frozenset(e.names): e.mean for e in (*found.error.main_effects(), *found.error.pair_effects())}
+    assert effects[frozenset({"shift_type"})] == pytest.approx(0.6, abs=0.03)
+    assert effects[frozenset({"momentum"})] == pytest.approx(0.2, abs=0.03)
+    assert effects[frozenset({"shift_type", "momentum"})] == pytest.approx(0.2, abs=0.03)
+
+
 def test_domains_of_a_space():
     from ConfigSpace import Categorical, ConfigurationSpace, Constant, Float, Integer
 
