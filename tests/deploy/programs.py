@@ -335,3 +335,12 @@ PROGRAMS = {
     "sum far steps": lambda: _sum(FixedPoint(2, 14), FixedPoint(13, 3), S12),
 } | {f"random {seed}": partial(_random, seed) for seed in range(12)}
 """By name: a function that makes a fresh builder, for its program and its images."""
+
+SANITIZED = ("-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover")
+"""Flags for a C compiler."""
+TYPICAL = frozenset({
+    "layer odd window, signed", "layer span 14", "layer float result", "layer 16 bits, wide sums",
+    "chain relu6", "residual, 16 bits", "joined", "moved s12", "means s12 s16", "converted coarser",
+    "clamped s8", "sum s12 u8",
+})  # fmt: skip
+"""Programs with something of everything, for executors that take long to build."""

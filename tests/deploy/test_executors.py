@@ -1,8 +1,12 @@
 """The contract of executors: every integer of every program equals the oracle's. One suite for all."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,21 +19,50 @@ from jouleshift.conversion import convert
 from jouleshift.data import sources
 from jouleshift.data.batches import evaluation_batches, prepare, training_batches
 from jouleshift.deploy import nodes as p
+from jouleshift.deploy.c import write_c
+from jouleshift.deploy.c.build import build, executor
 from jouleshift.deploy.lower import lower
 from jouleshift.deploy.onnx import to_onnx, write_onnx
 from jouleshift.deploy.onnx_reader import read_onnx
 from jouleshift.deploy.program import IntegerProgram
 from jouleshift.deploy.runtime import Run, candidates, choose, load
+from jouleshift.deploy.storage import save_program
+from jouleshift.deploy.torch_module import write_exported
 from jouleshift.errors import BadInput
 from tests.deploy import networks
-from tests.deploy.programs import PROGRAMS, S8, SAME, U8, Builder
+from tests.deploy.programs import PROGRAMS, S8, SAME, SANITIZED, TYPICAL, U8, Builder
+
+
+def from_file(write: Callable[[IntegerProgram, Path], object], suffix: str, program: IntegerProgram) -> Run:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"network{suffix}"
+        write(program, path)
+        return load(path, "torch")
+
+
+def compiled(program: IntegerProgram) -> Run:
+    """The C program, its sanitizers on."""
+    folder = TemporaryDirectory()
+    binary = build(write_c(program, Path(folder.name)).source, SANITIZED)
+
+    def run(images: np.ndarray) -> np.ndarray:
+        assert folder
+        return executor(binary, program)(images)
+
+    return run
+
 
 EXECUTORS: dict[str, Callable[[IntegerProgram], Run]] = {
     "onnxruntime": lambda program: load(program, "onnxruntime", threads=1),
     "openvino": lambda program: load(program, "openvino", threads=1),
     "torch": lambda program: load(program, "torch"),
+    "safetensors": partial(from_file, save_program, ".safetensors"),
+    "torch.export": partial(from_file, write_exported, ".pt2"),
+    "c": compiled,
 }
 """Whatever runs a program, by name. An executor that joins adds a line here."""
+BUILT = ("torch.export", "c")
+"""Those that take a second to build: what is no typical case of theirs is slow."""
 
 WIDE = {
     *("layer 16 bits, wide sums", "layer 32 bits", "layer 32 bits, unsigned", "layer 32 bits, span 24"),
@@ -43,7 +76,23 @@ REFUSED = {"openvino": WIDE}
 PAPERS_DEFAULT = ShiftConfig()
 """PS, 5 bits, activations of 16 + 16."""
 
-every_executor = pytest.mark.parametrize("executor", EXECUTORS)
+
+def case(executor: str, *others: str) -> Any:
+    """A test's parameters: an executor, and the name of a program where there is one."""
+    marks = [pytest.mark.slow] if executor in BUILT and not set(others) & TYPICAL else []
+    if executor == "c" and shutil.which("gcc") is None:
+        marks.append(pytest.mark.skip(reason="there is no C compiler here"))
+    return pytest.param(executor, *others, marks=marks)
+
+
+every_executor = pytest.mark.parametrize("executor", [case(executor) for executor in EXECUTORS])
+
+
+def each_with(*names: str) -> Any:
+    """Every executor with every one of these programs."""
+    return pytest.mark.parametrize(
+        ("executor", "name"), [case(executor, name) for executor in EXECUTORS for name in names]
+    )
 
 
 def upto(program: IntegerProgram, index: int) -> IntegerProgram:
@@ -59,8 +108,7 @@ def expected(name: str) -> tuple[IntegerProgram, np.ndarray, np.ndarray]:
     return program, images, program.run(images)
 
 
-@every_executor
-@pytest.mark.parametrize("name", PROGRAMS)
+@each_with(*PROGRAMS)
 def test_equals_the_oracle(executor, name):
     program, images, logits = expected(name)
     if name in REFUSED.get(executor, ()):
@@ -100,18 +148,14 @@ def test_the_runtimes_to_time_are_those_that_are_exact():
     assert candidates(PROGRAMS["wide, 32 bits"]().program()) == ["onnxruntime"]
 
 
-@every_executor
-@pytest.mark.parametrize(
-    "name",
-    [
-        "chain relu6",
-        "chain linear",
-        "residual",
-        "residual, 16 bits",
-        "joined",
-        "wide, 32 bits",
-        "wide, 36 bits",
-    ],
+@each_with(
+    "chain relu6",
+    "chain linear",
+    "residual",
+    "residual, 16 bits",
+    "joined",
+    "wide, 32 bits",
+    "wide, 36 bits",
 )
 def test_every_value_on_the_way_equals_the_oracle(executor, name):
     if name in REFUSED.get(executor, ()):
