@@ -1,5 +1,5 @@
-"""What is particular to C: blocks, floats, main, Makefile, and that nothing multiplies. That it equals the oracle
-is tested with the other executors (`test_executors`)."""
+"""What is particular to C: blocks, floats, main, Makefile, and that nothing multiplies. That it equals the
+oracle is asked of all executors, in `test_executors`."""
 
 import re
 import shutil

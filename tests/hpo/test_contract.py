@@ -14,11 +14,23 @@ import pytest
 from ConfigSpace import Configuration
 
 import jouleshift
+from jouleshift.errors import BadInput
 from jouleshift.hpo import make_scheduler, scheduler_names
 from jouleshift.records import Failure, Trial, to_json, trial_from_json
 from jouleshift.space import build_space
 
-from .toy import Driver, always, energy, mixed_space, outcome, replay, third, tiny_space
+from .toy import (
+    Driver,
+    always,
+    conditional_space,
+    energy,
+    forbidding_space,
+    mixed_space,
+    outcome,
+    replay,
+    third,
+    tiny_space,
+)
 
 pytestmark = pytest.mark.parametrize("name", scheduler_names())
 
@@ -40,7 +52,9 @@ def test_ids_count_from_one_and_the_default_comes_first_at_full_budget(name):
 
 
 @pytest.mark.parametrize(
-    "space", [mixed_space(), build_space(20, {"optimizer": "Adam"})], ids=["mixed", "table-1"]
+    "space",
+    [mixed_space(), build_space(20, {"optimizer": "Adam"}), forbidding_space(), conditional_space()],
+    ids=["mixed", "table-1", "forbidding", "conditional"],
 )
 def test_configurations_are_legal_plain_and_survive_json(name, space):
     for trial in Driver(fresh(name, space)).run(45).trials:
@@ -133,6 +147,7 @@ def test_a_finite_space_is_exhausted_without_an_error(name):
     assert driver.scheduler.running == ()
     assert len({json.dumps(trial.config) for trial in driver.trials}) == 6
     assert len(driver.trials) <= 1 + 6 * 3, "each configuration once per budget, and the default first"
+    assert sum(trial.budget == 9 for trial in driver.trials) > 1, "not only the default is trained to the end"
 
 
 def test_three_objectives(name):
@@ -149,10 +164,28 @@ def test_a_constraint_on_what_is_known_is_kept_before_training(name):
     assert len(driver.trials) == N
 
 
+def rate(config):
+    return config["learning_rate"]
+
+
+def test_a_limit_that_hardly_anything_keeps_is_kept_and_an_impossible_one_refused(name):
+    """Two in a hundred configurations keep the first."""
+    with pytest.raises(BadInput, match=r"no configuration was found that keeps rate <= 0\.0001"):
+        fresh(name, known={"rate": rate}, constraints={"rate": 1e-4})
+    if name == "parego-hyperband":
+        pytest.skip("SMAC knows no constraints; infeasible results stay off the front")
+    scheduler = fresh(name, known={"rate": rate}, constraints={"rate": 1.1e-3})
+    for _ in range(N):
+        trial = scheduler.ask()
+        scheduler.tell(trial, {**outcome(trial), "rate": rate(trial.config)})
+        assert trial.id == 1 or rate(trial.config) <= 1.1e-3
+
+
 def test_an_outcome_without_an_objective_is_a_bug(name):
-    scheduler = fresh(name)
-    with pytest.raises(ValueError, match="energy_j"):
-        scheduler.tell(scheduler.ask(), {"error": 0.5})
+    for wrong in ({"error": 0.5}, {"error": 0.5, "energy_j": float("nan")}):
+        scheduler = fresh(name)
+        with pytest.raises(ValueError, match="energy_j"):
+            scheduler.tell(scheduler.ask(), wrong)
 
 
 def test_known_objectives_are_accepted(name):

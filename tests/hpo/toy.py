@@ -4,7 +4,23 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ConfigSpace import Categorical, ConfigurationSpace, Constant, EqualsCondition, Float, Integer
+from ConfigSpace import (
+    AndConjunction,
+    Categorical,
+    ConfigurationSpace,
+    Constant,
+    EqualsCondition,
+    Float,
+    ForbiddenAndConjunction,
+    ForbiddenEqualsClause,
+    ForbiddenGreaterThanRelation,
+    ForbiddenInClause,
+    GreaterThanCondition,
+    InCondition,
+    Integer,
+    NotEqualsCondition,
+    OrConjunction,
+)
 
 from jouleshift.hpo.scheduler import Scheduler
 from jouleshift.records import Failure, Outcome, Trial, Value
@@ -32,6 +48,37 @@ def tiny_space() -> ConfigurationSpace:
     """Six configurations in all."""
     space = ConfigurationSpace()
     space.add(Categorical("kind", ["Q", "PS"], default="PS"), Integer("bits", (2, 4), default=3))
+    return space
+
+
+def forbidding_space() -> ConfigurationSpace:
+    """Half of it is forbidden, by both kinds of clauses."""
+    space = ConfigurationSpace()
+    low, high = Integer("low", (0, 9), default=1), Integer("high", (0, 9), default=8)
+    kind = Categorical("kind", ["Q", "PS"], default="PS")
+    space.add(low, high, kind, Float("learning_rate", (1e-3, 1e-1), default=0.1, log=True))
+    space.add(
+        ForbiddenGreaterThanRelation(low, high),
+        ForbiddenAndConjunction(ForbiddenEqualsClause(kind, "Q"), ForbiddenInClause(high, [7, 8, 9])),
+    )
+    return space
+
+
+def conditional_space() -> ConfigurationSpace:
+    """Conditions on what is itself conditional: or, and, not equal, greater, one of some."""
+    space = ConfigurationSpace()
+    a = Categorical("a", ["x", "y"], default="x")
+    b = Categorical("b", ["p", "q", "r"], default="p")
+    c, d, e, f = (Float(name, (0, 1), default=0.5) for name in "cdef")
+    bits = Integer("weight_bits", (2, 8), default=5)
+    space.add(a, b, c, d, e, f, bits)
+    space.add(
+        EqualsCondition(b, a, "x"),
+        OrConjunction(EqualsCondition(c, b, "p"), EqualsCondition(c, a, "y")),
+        AndConjunction(EqualsCondition(d, a, "x"), InCondition(d, b, ["q", "r"])),
+        NotEqualsCondition(e, b, "p"),
+        GreaterThanCondition(f, bits, 4),
+    )
     return space
 
 

@@ -111,9 +111,11 @@ class Encoding:
     def configuration(self, vector: NDArray[np.float64]) -> dict[str, Value] | None:
         """The plain configuration of a vector, or None where the space forbids it."""
         try:
-            return plain(Configuration(self.space, vector=vector))
+            configuration = Configuration(self.space, vector=vector)
+            configuration.check_valid_configuration()
         except ForbiddenValueError:
             return None
+        return plain(configuration)
 
     def _columns(self, n: int, rng: np.random.Generator) -> Vectors:
         state = np.random.RandomState(rng.integers(2**32))

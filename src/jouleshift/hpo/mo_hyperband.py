@@ -41,6 +41,7 @@ from jouleshift.hpo.acquisition.registry import find_acquisition
 from jouleshift.hpo.acquisition.situation import Gain, Situation, probability_within
 from jouleshift.hpo.brackets import ladder
 from jouleshift.hpo.encoding import Encoding, Vectors
+from jouleshift.hpo.known import Known
 from jouleshift.hpo.prospects import Prospects
 from jouleshift.hpo.scheduler import Problem, Proposal, Scheduler
 from jouleshift.records import Outcome, Trial
@@ -54,8 +55,6 @@ _MAX_PAUSED, _KEPT_PAUSED = 300, 200
 _CHECKED = 50
 """Of so many recorded proposals one is made anew."""
 _TRIES = 100
-_ROUNDS, _PARENTS = 30, 20
-"""Of the search for configurations that keep known limits, where hardly any does."""
 
 
 class MoHyperband(Scheduler):
@@ -74,15 +73,14 @@ class MoHyperband(Scheduler):
         super().__init__(problem)
         self._budgets = ladder(problem.min_budget, problem.max_budget, problem.eta)
         self._encoding = Encoding(problem.space)
-        self._prospects = Prospects(problem, self._encoding, self._budgets)
+        self._known = Known(problem, self._encoding)
+        self._prospects = Prospects(problem, self._encoding, self._known, self._budgets)
         if not self._prospects.learned:
             raise BadInput(
                 "mo-hyperband: every objective is known before training, there is nothing to learn"
             )
         self._acquisition = find_acquisition(problem.acquisition)
         self._limits = np.array([problem.constraints.get(name, np.inf) for name in problem.needed])
-        self._known_limits = self._limits.copy()
-        self._known_limits[self._prospects.learned] = np.inf
         self._missing = self._missing_epochs()
         self._trials: dict[int, Trial] = {}
         self._paused: list[int] = []
@@ -91,11 +89,6 @@ class MoHyperband(Scheduler):
         self._started = 0
         self._tried_priors = 0
         self._priors = [self._encoding.vector(config) for config in problem.priors]
-        if not len(self._sample(_TRIES, np.random.default_rng(problem.seed))):
-            raise BadInput(
-                f"no configuration was found that keeps {self._known_limits_in_words()}; loosen the "
-                "constraint or widen the space"
-            )
 
     def _missing_epochs(self) -> Array:
         """Epochs from each rung, and first of all from nothing, to the full budget."""
@@ -109,7 +102,9 @@ class MoHyperband(Scheduler):
         if prior is not None:
             return prior
         if self._knows_too_little:
-            return self._first_legal(self._sample(_TRIES, rng))
+            found = self._first_legal(self._known.sample(_TRIES, rng))
+            if found is not None or not self._paused:
+                return found
         gain = self._learn(rng)
         candidates, promise = self._candidates(gain, rng)
         new = self._first_legal(candidates)
@@ -136,7 +131,7 @@ class MoHyperband(Scheduler):
     def _next_prior(self) -> Proposal | None:
         while self._priors:
             vector = self._priors.pop(0)[None]
-            found = self._first_legal(vector[self._keeps(self._prospects.known_values(vector))])
+            found = self._first_legal(vector[self._known.keeps(self._known.values(vector))])
             if found is not None:
                 self._tried_priors += 1
                 return found
@@ -161,7 +156,7 @@ class MoHyperband(Scheduler):
         if values is None:
             return
         if not self._prospects.is_full(trial.id):
-            if self._keeps(self._prospects.known[trial.id][None]).all():
+            if self._known.keeps(self._prospects.known[trial.id][None]).all():
                 self._pause(trial.id)
         elif np.all(values <= self._limits):
             self._front = _with_point(self._front, values[: self._front.shape[1]])
@@ -199,40 +194,19 @@ class MoHyperband(Scheduler):
         tried = self._prospects.data
         predicted, _ = self._prospects.of_trials(tried)
         vectors = np.stack([self._prospects.vectors[i] for i in tried])
-        keeping = self._keeps(predicted)
+        keeping = self._known.keeps(predicted)
         if keeping.any():
             predicted, vectors = predicted[keeping], vectors[keeping]
         parents = vectors[pareto_mask(predicted[:, : self._front.shape[1]])]
         mutated = self._encoding.mutate(parents[rng.integers(len(parents), size=_MUTATED)], rng)
-        candidates = np.vstack([self._sample(_RANDOM, rng), mutated])
-        known = self._prospects.known_values(candidates)
-        keeping = self._keeps(known)
+        candidates = np.vstack([self._known.sample(_RANDOM, rng), mutated])
+        known = self._known.values(candidates)
+        keeping = self._known.keeps(known)
         candidates, known = candidates[keeping], known[keeping]
         if not len(candidates):
             return candidates, 0.0
         gains = gain(*self._prospects.predict(candidates, known))
         return candidates[np.argsort(-gains, kind="stable")], float(gains.max())
-
-    def _keeps(self, values: Array) -> NDArray[np.bool_]:
-        """Which rows (n, q) keep every limit on what is known before training."""
-        return np.all(values <= self._known_limits, axis=1)
-
-    def _sample(self, n: int, rng: np.random.Generator) -> Vectors:
-        """Random vectors that keep the known limits; where hardly any does, some that were led there."""
-        vectors = self._encoding.sample(n, rng)
-        if np.isinf(self._known_limits).all():
-            return vectors
-        for _ in range(_ROUNDS):
-            known = self._prospects.known_values(vectors)
-            keeping = self._keeps(known)
-            if keeping.sum() >= min(_PARENTS, n):
-                break
-            bounded = np.isfinite(self._known_limits)
-            excess = np.maximum(known[:, bounded] / self._known_limits[bounded] - 1, 0).sum(axis=1)
-            parents = vectors[np.argsort(excess, kind="stable")[:_PARENTS]]
-            children = self._encoding.mutate(parents[rng.integers(len(parents), size=n)], rng)
-            vectors = np.vstack([parents, children])
-        return vectors[self._keeps(self._prospects.known_values(vectors))]
 
     def _first_legal(self, vectors: Vectors) -> Proposal | None:
         """The first vector that is new and that the space allows, to start at the lowest budget."""
@@ -242,10 +216,6 @@ class MoHyperband(Scheduler):
                 if config is not None:
                     return Proposal(config, self._budgets[0])
         return None
-
-    def _known_limits_in_words(self) -> str:
-        limits = zip(self.problem.needed, self._known_limits, strict=True)
-        return " and ".join(f"{name} <= {limit:g}" for name, limit in limits if np.isfinite(limit))
 
 
 def _with_point(front: Array, point: Array) -> Array:

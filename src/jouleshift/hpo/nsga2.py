@@ -7,15 +7,17 @@ that breaks fewer wins. What differs from a plain study:
 
 - Children that were tried before are not trained again. Optuna is told their known values, a copy of a trial
   still running or failed counts as failed, and the next child is asked for.
-- Configurations that are known to break a constraint count as failed without being trained.
+- Configurations that are known to break a constraint are not trained. Optuna is told by how much they do,
+  which is all it asks of them, so that evolution leads to those that keep it.
 
 Needs `pip install 'jouleshift[nsga2]'`.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from ConfigSpace import Configuration
 from ConfigSpace.exceptions import ForbiddenValueError
 from ConfigSpace.hyperparameters import CategoricalHyperparameter, Constant, OrdinalHyperparameter
@@ -47,8 +49,11 @@ class Nsga2(Scheduler):
         for _ in range(_TRIES):
             child = self._study.ask()
             config = self._configuration(child)
-            if config is None or self.problem.is_ruled_out(config):
+            if config is None:
                 self._fail(child)
+                continue
+            if self.problem.is_ruled_out(config):
+                self._tell_excess(child, {name: known(config) for name, known in self.problem.known.items()})
                 continue
             if _key(config) not in self._outcomes:
                 self._asked_by_optuna = child
@@ -71,9 +76,15 @@ class Nsga2(Scheduler):
         if outcome is None or isinstance(outcome, Failure):
             self._fail(child)
             return
-        limits = self.problem.constraints
-        child.set_user_attr(_EXCESS, [outcome[name] / (limit or 1.0) - 1 for name, limit in limits.items()])
-        self._study.tell(child, [outcome[name] for name in self.problem.objectives])
+        self._tell_excess(child, outcome)
+
+    def _tell_excess(self, child: Any, values: Mapping[str, float]) -> None:
+        """Tell Optuna a child's objectives, and by which share it is above each limit; what is not known
+        counts as within."""
+        limits = self.problem.constraints.items()
+        excess = [(values[name] - limit) / (abs(limit) or 1.0) for name, limit in limits if name in values]
+        child.set_user_attr(_EXCESS, excess)
+        self._study.tell(child, [values.get(name, 0.0) for name in self.problem.objectives])
 
     def _fail(self, child: Any) -> None:
         self._study.tell(child, state=_optuna().trial.TrialState.FAIL)
@@ -82,25 +93,16 @@ class Nsga2(Scheduler):
         """The child's values as a configuration of the space, None where the space forbids it."""
         space = self.problem.space
         values: dict[str, Any] = {}
-        for name, hyperparameter in space.items():
+        vector = np.full(len(space), np.nan)
+        for index, (name, hyperparameter) in enumerate(space.items()):
             conditions = space.parent_conditions_of[name]
-            if all(_is_met(condition, values) for condition in conditions):
+            if all(condition.satisfied_by_vector(vector) for condition in conditions):
                 values[name] = _suggested(child, hyperparameter)
+                vector[index] = hyperparameter.to_vector(values[name])
         try:
             return plain(Configuration(space, values=values))
         except ForbiddenValueError:
             return None
-
-
-def _is_met(condition: Any, values: dict[str, Any]) -> bool:
-    needed = {name: values[name] for name in _parents(condition) if name in values}
-    return len(needed) == len(_parents(condition)) and bool(condition.satisfied_by_value(needed))
-
-
-def _parents(condition: Any) -> list[str]:
-    if hasattr(condition, "components"):
-        return [name for part in condition.components for name in _parents(part)]
-    return [condition.parent.name]
 
 
 def _suggested(child: Any, hyperparameter: "Hyperparameter") -> Any:

@@ -13,6 +13,7 @@ from moocore import pareto_rank
 from numpy.typing import NDArray
 
 from jouleshift.hpo.encoding import Encoding, Vectors
+from jouleshift.hpo.known import Known
 from jouleshift.hpo.scheduler import Problem
 from jouleshift.hpo.surrogate import GaussianProcess, Rows
 from jouleshift.records import Failure, Outcome, Trial
@@ -28,9 +29,10 @@ _CLEARLY = 0.1
 class Prospects:
     """Trials as arrays, and predictions. Values are in the order of `problem.needed`, q of them."""
 
-    def __init__(self, problem: Problem, encoding: Encoding, budgets: Sequence[int]) -> None:
+    def __init__(self, problem: Problem, encoding: Encoding, known: Known, budgets: Sequence[int]) -> None:
         self.problem = problem
         self.encoding = encoding
+        self._known_values = known.values
         self.budgets = budgets
         self.learned = [j for j, name in enumerate(problem.needed) if name not in problem.known]
         self._surrogates = [GaussianProcess(encoding.groups) for _ in self.learned]
@@ -43,7 +45,7 @@ class Prospects:
         self.data: list[int] = []
         """The trials that the processes have seen."""
         sample = encoding.sample(256, np.random.default_rng(problem.seed))
-        self.worst = self.known_values(sample).max(axis=0)
+        self.worst = self._known_values(sample).max(axis=0)
         self.worst[self.learned] = -np.inf
         self._best = np.full(len(problem.needed), np.inf)
 
@@ -60,7 +62,7 @@ class Prospects:
         vector = self.encoding.vector(trial.config)
         self.vectors[trial.id] = vector
         self._features[trial.id] = self.encoding.features(vector[None])[0]
-        self.known[trial.id] = self.known_values(vector[None])[0]
+        self.known[trial.id] = self._known_values(vector[None])[0]
 
     def end(self, trial: Trial, outcome: Outcome) -> Array | None:
         """Take in a result and return it as an array (q,), None for a failure."""
@@ -120,16 +122,6 @@ class Prospects:
         reference = self.worst + 1e-9 * np.abs(self.worst)
         reference[self.learned] -= _CLEARLY * (self.worst - self._best)[self.learned]
         return reference
-
-    def known_values(self, vectors: Vectors) -> Array:
-        """(n, q): values of configurations that are known, 0 for the others."""
-        values = np.zeros((len(vectors), len(self.problem.needed)))
-        if self.problem.known and len(vectors):
-            configs = self.encoding.values(vectors)
-            for j, name in enumerate(self.problem.needed):
-                if name in self.problem.known:
-                    values[:, j] = [self.problem.known[name](config) for config in configs]
-        return values
 
     def _predicted(self, features: Array, known: Array) -> tuple[Array, Array]:
         rows = Rows(features, np.full(len(features), self._height(len(self.budgets) - 1)))

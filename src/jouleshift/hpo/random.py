@@ -11,7 +11,9 @@ from jouleshift.hpo.scheduler import Problem, Proposal, Scheduler, plain
 from jouleshift.records import Outcome, Trial
 
 _TRIES = 1000
-"""Draws without a new configuration after which the space counts as exhausted."""
+"""Draws in a row without a new configuration after which the space counts as exhausted."""
+_RULED_OUT = 20_000
+"""New ones in a row that break a known limit after which none is thought to keep it."""
 
 
 class RandomSearch(Scheduler):
@@ -24,13 +26,17 @@ class RandomSearch(Scheduler):
         self._seen = {self._space.get_default_configuration()}
 
     def _propose(self) -> Proposal | None:
-        for _ in range(_TRIES):
+        repeats = ruled_out = 0
+        while repeats < _TRIES and ruled_out < _RULED_OUT:
             configuration = self._space.sample_configuration()
-            if configuration not in self._seen:
-                self._seen.add(configuration)
-                config = plain(configuration)
-                if not self.problem.is_ruled_out(config):
-                    return Proposal(config, self.problem.max_budget)
+            if configuration in self._seen:
+                repeats += 1
+                continue
+            self._seen.add(configuration)
+            config = plain(configuration)
+            if not self.problem.is_ruled_out(config):
+                return Proposal(config, self.problem.max_budget)
+            repeats, ruled_out = 0, ruled_out + 1
         return None
 
     def _observe(self, trial: Trial, outcome: Outcome) -> None:

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from jouleshift.errors import BadInput, nearest
+from jouleshift.hpo.known import refuse_impossible
 from jouleshift.hpo.scheduler import Problem, Scheduler, continued
 from jouleshift.records import Value
 
@@ -49,8 +50,8 @@ def make_scheduler(
     configuration that gives its value without training; schedulers that cannot use it ignore it.
     `constraints` maps names, of objectives or of other values that `tell` gets, to upper limits. `priors` are
     configurations to try first. `cost` gives the epochs from one budget to the next of the same trial.
-    Raises BadInput for an unknown name, settings that contradict each other, or that the scheduler does not
-    take.
+    Raises BadInput for an unknown name, settings that contradict each other or that the scheduler does not
+    take, and limits that no configuration is found to keep.
     """
     known, constraints = known or {}, constraints or {}
     if len(set(objectives)) < 2 or len(set(objectives)) != len(objectives):
@@ -68,12 +69,12 @@ def make_scheduler(
         raise BadInput(f"scheduler {name!r} takes no priors; mo-hyperband does")
     if acquisition != Problem.acquisition and not kind.takes_acquisitions:
         raise BadInput(f"scheduler {name!r} has an acquisition of its own; mo-hyperband takes others")
-    return kind(
-        Problem(
-            space, tuple(objectives), min_budget, max_budget, eta, seed, dict(known), dict(constraints),
-            tuple(priors), acquisition, cost,
-        )
+    problem = Problem(
+        space, tuple(objectives), min_budget, max_budget, eta, seed, dict(known), dict(constraints),
+        tuple(priors), acquisition, cost,
     )  # fmt: skip
+    refuse_impossible(problem)
+    return kind(problem)
 
 
 def scheduler_class(name: str) -> type[Scheduler]:

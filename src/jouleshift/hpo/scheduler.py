@@ -14,6 +14,7 @@ compared with.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite, nan
 from typing import TYPE_CHECKING, final
 
 from jouleshift.hpo.threads import one_thread
@@ -63,6 +64,12 @@ class Problem:
     def needed(self) -> tuple[str, ...]:
         """What an outcome must have: the objectives, then what is constrained and no objective."""
         return tuple(dict.fromkeys((*self.objectives, *self.constraints)))
+
+    @property
+    def known_limits(self) -> str:
+        """Limits on what is known before training, in words; empty where there are none."""
+        limits = [f"{name} <= {limit:g}" for name, limit in self.constraints.items() if name in self.known]
+        return " and ".join(limits)
 
     def is_ruled_out(self, config: Mapping[str, Value]) -> bool:
         """Whether a configuration is known to break a constraint before it is trained."""
@@ -122,12 +129,13 @@ class Scheduler(ABC):
 
     @final
     def tell(self, trial: Trial, outcome: Outcome) -> None:
-        """Report a trial's outcome. Raises KeyError for a trial that is not running."""
+        """Report a trial's outcome. Raises KeyError for a trial that is not running, ValueError where a value
+        that is needed is missing or not finite."""
         del self._running[trial.id]
         if not isinstance(outcome, Failure):
-            missing = set(self.problem.needed) - set(outcome)
+            missing = [name for name in self.problem.needed if not isfinite(outcome.get(name, nan))]
             if missing:
-                raise ValueError(f"trial {trial.id}: no value for {sorted(missing)}")
+                raise ValueError(f"trial {trial.id}: no finite value for {missing}")
         self._observe(trial, outcome)
 
     @property

@@ -15,6 +15,8 @@ set-up does not run, or runs into a trap of SMAC 2.4, this module differs on pur
   same failure is told at once.
 - SMAC takes an objective whose range is below 1e-10 for a constant, which would drop energies in joules of
   small networks; it is therefore told objectives in units of the first value seen.
+- SMAC takes a space for exhausted where 16 draws give nothing new; here 200 do not, since a small part of the
+  space may be drawn often.
 - The forest is trained on the highest budget with at least 8 results, instead of at least one.
 - SMAC's budgets are max_budget / eta^k and stay inside; trials get the nearest whole number of epochs.
 - The number of trials is unlimited here, so nothing depends on how many will be asked for. No file is kept,
@@ -202,10 +204,19 @@ def _build(problem: Problem) -> tuple[Hyperband, MultiFidelityFacade]:
             intensifier=hyperband,
             acquisition_maximizer=_maximizer(scenario),
             multi_objective_algorithm=_ClippedParEGO(scenario),
-            config_selector=_FiniteSelector(scenario, retrain_after=_RETRAIN_AFTER, min_trials=_MIN_TRIALS),
+            config_selector=_selector(scenario),
             logging_level=False,
             overwrite=True,
         )
+
+
+def _selector(scenario: Scenario) -> _FiniteSelector:
+    return _FiniteSelector(
+        scenario,
+        retrain_after=_RETRAIN_AFTER,
+        min_trials=_MIN_TRIALS,
+        max_new_config_tries=_MAX_REPEATS,
+    )
 
 
 def _maximizer(scenario: Scenario) -> LocalAndSortedRandomSearch:

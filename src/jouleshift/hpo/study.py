@@ -133,7 +133,10 @@ class _Course:
         """Why it ends before the wanted trials, None where it does not."""
         if self._asked >= self._trials:
             return None
-        return "the space holds no further configuration" if self._exhausted else first_reason(self._rules)
+        if not self._exhausted:
+            return first_reason(self._rules)
+        limits = self._scheduler.problem.known_limits
+        return "the space holds no further configuration" + (f" found to keep {limits}" if limits else "")
 
     def next(self, running: int) -> Trial | None:
         """The next trial to start; None where there is none while so many run."""
