@@ -88,6 +88,25 @@ def test_knee_of_few_or_equal_points():
     assert pareto.knee([[0.2, 1.0], [0.2, 1.0]]) == 0
 
 
+def test_knee_of_three_objectives_is_furthest_below_the_plane_through_the_extremes():
+    points = np.array([[0, 0.9, 0.9], [0.9, 0, 0.2], [1, 0.25, 0], [0.45, 0.45, 0.45], [0.3, 0.3, 1]])
+    assert pareto.knee(points) == 3, "row 1 has the smallest sum and is an extreme: on the plane"
+    assert pareto.knee(points * [100, 1e-9, 3]) == 3
+
+
+def test_knee_has_the_smallest_sum_where_the_extremes_span_no_plane():
+    assert pareto.knee([[0, 0, 1], [1, 0.4, 0.3], [0.2, 1, 0]]) == 0, "best in two objectives"
+    assert pareto.knee([[0, 5, 1], [0.4, 5, 0.2], [1, 5, 0]]) == 1, "the second is the same everywhere"
+
+
+@given(pairs)
+def test_knee_of_two_objectives_has_the_smallest_sum(points):
+    members = np.array(points)[pareto.non_dominated(points)]
+    spread = np.ptp(members, axis=0)
+    total = ((members - members.min(axis=0)) / np.where(spread > 0, spread, 1)).sum(axis=1).round(12)
+    assert pareto.knee(members) == np.lexsort((members[:, 0], total))[0]
+
+
 def test_front_takes_only_finished_trials_of_the_full_budget():
     run = run_of(
         record(1, 0.4, 4.0, bracket=-1),

@@ -76,14 +76,25 @@ def knee(points: ArrayLike) -> int:
     """The row of a front, an (n, m) array with n ≥ 1, where giving up any objective starts to cost most.
 
     The point furthest below the line (or plane) through the extremes once the objectives are scaled to 0 … 1
-    over the front (Das 1999); that is the one with the smallest sum. Of equals, the one with the lower first
-    objective.
+    over the front (Das 1999). With two objectives that is the one with the smallest sum, which also decides
+    where the extremes span no plane. Of equals, the one with the lower first objective.
     """
     values = _as_points(points)
     low, high = values.min(axis=0), values.max(axis=0)
-    span = np.where(high > low, high - low, 1.0)
-    total = ((values - low) / span).sum(axis=1).round(12)
-    return int(np.lexsort((values[:, 0], total))[0])
+    scaled = (values - low) / np.where(high > low, high - low, 1.0)
+    height = (scaled @ _normal(scaled)).round(12)
+    return int(np.lexsort((values[:, 0], height))[0])
+
+
+def _normal(scaled: FloatArray) -> FloatArray:
+    """The vector w for which x · w = 1 is the plane through the best point of each objective (of equals, the
+    one with the smallest sum); ones where these points span none."""
+    total = scaled.sum(axis=1)
+    extremes = scaled[[np.lexsort((total, column))[0] for column in scaled.T]]
+    ones: FloatArray = np.ones(scaled.shape[1])
+    if np.linalg.matrix_rank(extremes) < len(ones):
+        return ones
+    return np.linalg.solve(extremes, ones).astype(float)
 
 
 def _as_points(points: ArrayLike) -> FloatArray:
