@@ -121,6 +121,15 @@ def test_smac3_itself_loads_them(run):
     assert len(history) == 63  # SMAC3 knows a trial by configuration, seed and budget; all of these differ
 
 
+def test_smac3_itself_loads_the_scenario(run):
+    from smac import Scenario
+
+    scenario = Scenario.load(write_as("smac3", run, space(), WORLD))
+    assert scenario.configspace == space()
+    assert scenario.objectives == ["error", "energy_j"]
+    assert (scenario.n_trials, scenario.max_budget, scenario.meta) == (60, 9, {})
+
+
 def test_optuna_sees_the_front_and_no_lower_budget_on_it(run):
     optuna = pytest.importorskip("optuna")
     path = write_as("optuna", run, space(), WORLD)

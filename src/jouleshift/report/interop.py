@@ -208,7 +208,7 @@ def _write_smac3(run: Run, space: "ConfigurationSpace", path: Path) -> None:
         "configs": configs,
         "config_origins": dict.fromkeys(configs),
     }
-    scenario = {
+    scenario: dict[str, Any] = {
         "name": run.path.name,
         "objectives": list(METRICS),
         "deterministic": True,
@@ -218,6 +218,7 @@ def _write_smac3(run: Run, space: "ConfigurationSpace", path: Path) -> None:
         "max_budget": full_budget(run),
         "seed": int(run.config.get("seed", 0)),
         "output_directory": str(path),
+        "_meta": {},
     }
     files = {
         "runhistory.json": history,
