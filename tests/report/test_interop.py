@@ -2,6 +2,7 @@ import csv
 import json
 import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -55,7 +56,9 @@ def test_parquet_holds_the_rows_of_the_csv_with_their_types(run):
     names = hyperparameters(run.trials)
     assert table.column_names == list(columns(names))
     assert table.to_pylist() == [dict(line) for line in rows(run.trials, names, WORLD)]
-    assert {str(table.schema.field(c).type) for c in ("trial", "budget", "weight_bits")} == {"int64"}
+    assert {str(table.schema.field(c).type) for c in ("trial", "parent", "budget", "weight_bits")} == {
+        "int64"
+    }
     stamps = [c for c in table.column_names if c.startswith("energy_") and c not in ("energy_j", "energy_s")]
     assert {str(table.schema.field(c).type) for c in stamps} == {"string"} and len(stamps) == 4
     assert {str(table.schema.field(c).type) for c in ("error", "duration_s", "momentum")} == {"double"}
@@ -97,6 +100,20 @@ def test_deepcave_trials_follow_one_another_and_share_configurations(run):
         values = tuple(line[name] for name in space())
         assert by_id.setdefault(line["config_id"], values) == values
     assert len(by_id) < len(trials)
+
+
+def test_exported_times_are_those_of_the_journal(tmp_path):
+    """Trial 2 ran beside trial 1, and ended before it."""
+    trials = (
+        replace(record(1, 0.5, 1.0), ended_s=9.25),
+        replace(record(2, 0.4, 1.0, config={"weight_bits": 2}), ended_s=7.5),
+    )
+    run = run_of(*trials, path=tmp_path)
+    rows = read_csv(write_as("deepcave", run, space(), WORLD) / "trials.csv")
+    assert [(line["start_time"], line["end_time"]) for line in rows] == [("4.25", "9.25"), ("2.5", "7.5")]
+    history = json.loads((write_as("smac3", run, space(), WORLD) / "runhistory.json").read_text())
+    told = [(e["starttime"], e["endtime"], e["time"]) for e in history["data"]]
+    assert told == [(4.25, 9.25, 5.0), (2.5, 7.5, 5.0)]
 
 
 def test_smac3_files_hold_every_ended_trial(run):

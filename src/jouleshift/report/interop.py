@@ -8,9 +8,9 @@ package.
 | `smac3` | SMAC3 and DeepCAVE: scenario.json, configspace.json and runhistory.json |
 | `optuna` | optuna and optuna-dashboard: an SQLite file (needs `pip install optuna`) |
 
-The journal has no clock times, so where a format wants a start and an end, trials follow one another by
-their durations. Failed trials carry no objective values; where SMAC3 insists on one, they have the infinite
-crash cost that SMAC3 itself would record.
+A trial ended when the journal says, and began its duration before; times count in seconds from the journal's
+first event. Where they are unknown, trials follow one another by their durations. Failed trials carry no
+objective values; where SMAC3 insists on one, they have the infinite crash cost that SMAC3 itself records.
 """
 
 import json
@@ -68,7 +68,7 @@ def _write_parquet(run: Run, intensity: CarbonIntensity, path: Path) -> None:
     names = hyperparameters(run.trials)
     table = rows(run.trials, names, intensity, goal_of([run]))
     whole, real = pa.int64(), pa.float64()
-    kinds = dict.fromkeys(("trial", "bracket", "rung", "budget", "seed"), whole)
+    kinds = dict.fromkeys(("trial", "bracket", "rung", "budget", "seed", "parent"), whole)
     kinds |= dict.fromkeys(("error", "accuracy", "energy_j", "emissions_g", "g_per_kwh", "pue"), real)
     kinds |= dict.fromkeys(("latency_s", *TIMES), real) | {"size_bytes": whole}
     texts = ("status", "energy_source", "energy_kind", "energy_origin", "energy_flags", "region", "breaks")
@@ -103,12 +103,16 @@ def _outcome(record: TrialRecord) -> str:
 
 
 def _timed(run: Run) -> Iterator[tuple[TrialRecord, float, float]]:
-    """The ended trials with a start and an end in seconds, as if one had followed the other."""
+    """The ended trials with a start and an end in seconds, where unknown as if one had followed the other."""
     clock = 0.0
     for record in run.trials:
-        if record.result is not None:
-            begun, clock = clock, clock + (record.duration_s or 0.0)
-            yield record, begun, clock
+        if record.result is None:
+            continue
+        begun, ended = record.started_s, record.ended_s
+        if begun is None or ended is None:
+            begun, ended = clock, clock + (record.duration_s or 0.0)
+        yield record, begun, ended
+        clock = ended
 
 
 def _write_deepcave(run: Run, space: "ConfigurationSpace", path: Path) -> None:
