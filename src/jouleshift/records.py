@@ -181,6 +181,11 @@ class TrialRecord:
     ended_s: float | None = field(default=None, compare=False)
 
     @property
+    def values(self) -> dict[str, float]:
+        """Every objective that is known of its result; none while there is none."""
+        return self.result.values if isinstance(self.result, Evaluation) else {}
+
+    @property
     def started_s(self) -> float | None:
         """When its evaluation began, on the clock of `ended_s`; its wait for a worker is before that."""
         if self.ended_s is None or self.duration_s is None:

@@ -37,6 +37,12 @@ def space():
     return made
 
 
+def sized(number, error, size_bytes, energy_j, **trial):
+    """A trial whose weights take so many bytes."""
+    made = record(number, error, energy_j, config={"batch_size": 32 + number}, **trial)
+    return replace(made, result=replace(made.result, weight_bytes=size_bytes))
+
+
 @pytest.fixture
 def run(tmp_path):
     made = hyperband_run(60, path=tmp_path / "made-up")
@@ -160,6 +166,45 @@ def test_optuna_sees_the_front_and_no_lower_budget_on_it(run):
         full = made.trial.budget >= full_budget(run)
         assert states[made.trial.id] == ("COMPLETE" if done and full else "PRUNED" if done else "FAIL")
     assert write_as("optuna", run, space(), WORLD) == path  # again, over the old file
+
+
+SMALL = run_of(
+    sized(1, 0.4, 60_000, 3e-9, bracket=-1),
+    sized(2, 0.3, 30_000, 5e-9),
+    sized(3, 0.2, 90_000, 1e-9),
+    sized(4, 0.5, 40_000, 1e-10),
+    sized(5, 0.6, 10_000, 9e-9, budget=3),
+    sized(6, 0.1, 20_000, None),
+    objectives=["size_bytes", "error"],
+    constraint=["size <= 64 kB"],
+)
+
+
+def test_other_tools_see_the_objectives_of_the_run(tmp_path):
+    run = replace(SMALL, path=tmp_path)
+    folder = write_as("smac3", run, space(), WORLD)
+    history = json.loads((folder / "runhistory.json").read_text())
+    scenario = json.loads((folder / "scenario.json").read_text())
+    assert scenario["objectives"] == ["size_bytes", "error"]
+    assert [entry["cost"] for entry in history["data"][:2]] == [[60_000, 0.4], [30_000, 0.3]]
+    rows = read_csv(write_as("deepcave", run, space(), WORLD) / "trials.csv")
+    costs = ["metric:size_bytes [0.0; +inf] (minimize)", "metric:error [0.0; 1.0] (minimize)"]
+    assert [name for name in rows[0] if name.startswith("metric")] == costs
+    assert [rows[1][name] for name in costs] == ["30000.0", "0.3"]
+    assert ([rows[5][name] for name in costs], rows[5]["status"]) == (["", ""], "crashed")
+
+
+def test_optuna_sees_the_objectives_of_the_run_and_leaves_out_what_breaks_a_constraint(tmp_path):
+    optuna = pytest.importorskip("optuna")
+    run = replace(SMALL, path=tmp_path)
+    path = write_as("optuna", run, space(), WORLD)
+    study = optuna.load_study(study_name=tmp_path.name, storage=f"sqlite:///{path}")
+    assert study.metric_names == ["size_bytes", "error"]
+    assert [t.values for t in study.trials[:2]] == [[60_000, 0.4], [30_000, 0.3]]
+    assert study.trials[1].user_attrs["energy_j"] == 5e-9
+    assert study.trials[2].system_attrs["constraints"] == [26_000]
+    best = {t.user_attrs["trial"] for t in study.best_trials}
+    assert best == {r.trial.id for r in front(run)} == {2}, "3 has the lowest error, but is too large"
 
 
 def test_constants_are_single_choices(tmp_path):

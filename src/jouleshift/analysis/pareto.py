@@ -135,9 +135,7 @@ def goal_of(runs: Sequence[Run]) -> Goal:
 
 def point(record: TrialRecord, goal: Goal) -> tuple[float, ...] | None:
     """The goal's objectives of a trial, or None where a value is missing or not finite."""
-    if objectives(record) is None or not isinstance(record.result, Evaluation):
-        return None
-    return goal.point(record.result.values)
+    return None if objectives(record) is None else goal.point(record.values)
 
 
 def broken(record: TrialRecord, goal: Goal) -> tuple[Constraint, ...]:
