@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from jouleshift.analysis import pareto
 from jouleshift.errors import BadInput
 from jouleshift.records import Failure, TrialRecord
-from tests.analysis.synthetic import evaluation, hyperband_run, record, run_of
+from tests.analysis.synthetic import evaluation, hyperband_run, record, run_of, sized
 
 coordinate = st.integers(0, 6).map(float)
 clouds = st.integers(1, 3).flatmap(
@@ -177,6 +177,18 @@ def test_an_equal_result_does_not_dominate_the_default():
     comparison = pareto.compare(run_of(record(1, 0.4, 1.0, bracket=-1), record(2, 0.4, 1.0)))
     assert comparison.dominating == ()
     assert comparison.both is None
+
+
+def test_the_best_of_those_that_dominate_has_the_largest_gains_in_the_objectives_of_the_run():
+    trials = (
+        sized(1, 0.40, 50_000, 4.0, bracket=-1),
+        sized(2, 0.38, 10_000, 9.0),
+        sized(3, 0.35, 45_000, 1.0),
+    )
+    small = pareto.compare(run_of(*trials, objectives=["size_bytes", "error"])).both
+    assert small is not None and small.trial.id == 2, "0.02 × 80 % of the size, and more energy"
+    usual = pareto.compare(run_of(*trials)).both
+    assert usual is not None and usual.trial.id == 3
 
 
 def test_better_in_one_and_equal_in_the_other_dominates():

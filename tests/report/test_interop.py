@@ -14,7 +14,7 @@ from jouleshift.errors import BadInput
 from jouleshift.records import CarbonIntensity, Failure, TrialRecord
 from jouleshift.report.interop import write_as
 from jouleshift.report.tables import columns, hyperparameters, rows
-from tests.analysis.synthetic import OPTIMIZERS, evaluation, hyperband_run, record, run_of
+from tests.analysis.synthetic import OPTIMIZERS, evaluation, hyperband_run, record, run_of, sized
 
 WORLD = CarbonIntensity(450.0, "world", 2023, "made up")
 
@@ -35,12 +35,6 @@ def space():
         Categorical("rounding", ["deterministic", "stochastic"], default="deterministic"),
     )
     return made
-
-
-def sized(number, error, size_bytes, energy_j, **trial):
-    """A trial whose weights take so many bytes."""
-    made = record(number, error, energy_j, config={"batch_size": 32 + number}, **trial)
-    return replace(made, result=replace(made.result, weight_bytes=size_bytes))
 
 
 @pytest.fixture
