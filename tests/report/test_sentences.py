@@ -2,6 +2,7 @@ from dataclasses import replace
 
 from jouleshift.analysis.digest import digest
 from jouleshift.analysis.verification import Member, Verification
+from jouleshift.objectives import Goal
 from jouleshift.records import Failure
 from jouleshift.report.sentences import energy_stamp, front_in_words, headline, verified_headline
 from jouleshift.report.verified import regression_in_words
@@ -87,6 +88,17 @@ def test_headline_speaks_of_what_the_run_minimises():
         replace(r, result=replace(r.result, latency_s=s)) for r, s in zip(SMALL, (4e-3, 3e-3), strict=True)
     )
     assert told(slow, fast, objectives=["latency_s", "error"]).endswith("with 25 % less time per image.")
+
+
+def test_verified_headline_speaks_of_what_the_run_minimises():
+    default, small = (Member(0, r, (r.result,)) for r in SMALL)
+    large = Member(0, r := sized(3, 0.2, 49_000, 1e-9), (r.result,))
+    goal = Goal.of({"objectives": ["error", "size_bytes"], "constraint": ["size <= 30 kB"]})
+    assert verified_headline(Verification((large, small), (default,), 0, goal)) == (
+        "Trained again with 1 fresh seed and judged on test images, 1 of 2 configurations of the front "
+        "dominates the default one. Trial 2 reaches 70.0 % accuracy instead of 60.0 % with 54 % less memory. "
+        "Of 3 configurations the constraints rule out: 2 by size <= 30 kB."
+    )
 
 
 def test_the_number_of_fresh_seeds_is_a_range_where_configurations_differ():

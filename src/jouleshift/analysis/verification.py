@@ -7,8 +7,8 @@ the more so the more trials it was chosen from: *regression to the mean*. Verifi
     luck of the seed     validation error with fresh seeds, less the one that the search saw
     other images         test error less validation error, both with fresh seeds
 
-A verified front is the non-dominated part of the means over the fresh seeds; the default configuration has
-had the same.
+A verified front is the non-dominated part of the means over the fresh seeds, in the objectives of the run and
+without what breaks its constraints; the default configuration has had the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ from jouleshift.analysis.pareto import (
     non_dominated,
     point,
 )
-from jouleshift.objectives import Goal
+from jouleshift.objectives import Constraint, Goal
 from jouleshift.records import Evaluation, Run, TrialRecord
 
 
@@ -90,9 +90,11 @@ class Verification:
 
     @cached_property
     def front(self) -> tuple[Member, ...]:
-        """The members, and the default of a single run, that no other dominates on the test images."""
+        """The members, and the default of a single run, that keep the constraints and that no other such
+        dominates on the test images."""
         pool = [*self.members, *(self.defaults if len(self.defaults) == 1 else ())]
-        mask = non_dominated([(m.error, m.energy_j) for m in pool])
+        pool = [m for m in pool if not self.broken(m)]
+        mask = non_dominated([self._point(m.values) for m in pool])
         chosen = [m for m, kept in zip(pool, mask, strict=True) if kept]
         return tuple(sorted(chosen, key=lambda m: (m.error, m.energy_j)))
 
@@ -103,13 +105,18 @@ class Verification:
 
     @cached_property
     def dominating(self) -> tuple[Member, ...]:
-        """The members that dominate the default configuration."""
+        """The members that keep the constraints and dominate the default configuration."""
         if self.default is None or not self.members:
             return ()
-        mask = dominates(
-            [(m.error, m.energy_j) for m in self.members], (self.default["error"], self.default["energy_j"])
-        )
-        return tuple(m for m, kept in zip(self.members, mask, strict=True) if kept)
+        mask = dominates([self._point(m.values) for m in self.members], self._point(self.default))
+        return tuple(m for m, kept in zip(self.members, mask, strict=True) if kept and not self.broken(m))
+
+    def broken(self, member: Member) -> tuple[Constraint, ...]:
+        """The constraints that a configuration does not keep on average."""
+        return self.goal.broken(member.values)
+
+    def _point(self, values: Mapping[str, float]) -> tuple[float, ...]:
+        return tuple(values[name] for name in self.goal.objectives)
 
     @property
     def seeds(self) -> tuple[int, int]:

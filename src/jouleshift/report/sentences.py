@@ -11,7 +11,7 @@ from typing import Any
 from jouleshift.analysis.digest import Digest, differing
 from jouleshift.analysis.pareto import broken, full_budget, knee, most_frugal, points_of
 from jouleshift.analysis.verification import Member, Verification
-from jouleshift.objectives import Objective
+from jouleshift.objectives import Constraint, Goal, Objective
 from jouleshift.records import EnergyKind, EnergyReading, Evaluation, Run, TrialRecord
 from jouleshift.report.units import amount, duration, listed, percent, quantity, short_name
 from jouleshift.words import count
@@ -61,7 +61,16 @@ def fresh_seeds(verification: Verification) -> str:
 
 
 def verified_headline(verification: Verification) -> str:
-    """What the front is worth on test images, in one or two sentences."""
+    """What the front is worth on test images, in one or two sentences, and what its constraints rule out."""
+    text, goal = _verified(verification), verification.goal
+    if not goal.constraints:
+        return text
+    every = (*verification.members, *verification.defaults)
+    told = _ruled_out(map(verification.broken, every), goal)
+    return f"{text} Of {count(len(every), 'configuration')} the constraints rule out: {told}."
+
+
+def _verified(verification: Verification) -> str:
     cost = verification.goal.cost
     how = f"Trained again with {fresh_seeds(verification)} and judged on test images"
     members, default = verification.members, verification.default
@@ -136,13 +145,18 @@ def state_in_words(view: Digest) -> str:
     return ", ".join(parts) + "." + infeasible_in_words(view)
 
 
+def _ruled_out(broken_ones: Iterable[Sequence[Constraint]], goal: Goal) -> str:
+    """How many break each constraint: "3 by error <= 10 % and 0 by size <= 64 kB"."""
+    every = list(broken_ones)
+    return listed([f"{sum(c in found for found in every)} by {c.text}" for c in goal.constraints])
+
+
 def infeasible_in_words(view: Digest) -> str:
     """Which constraints kept how many finished networks off the front; "" where there are none."""
     if not view.goal.constraints:
         return ""
     full = [p.record for p in view.of("front", "default", "rejected", "infeasible")]
-    counts = {c.text: sum(c in broken(r, view.goal) for r in full) for c in view.goal.constraints}
-    told = listed([f"{number} by {text}" for text, number in counts.items()])
+    told = _ruled_out([broken(r, view.goal) for r in full], view.goal)
     return f" Of {count(len(full), 'network')} at full budget the constraints rule out: {told}."
 
 

@@ -125,14 +125,14 @@ def to_csv(table: Iterable[Row], header: Sequence[str]) -> str:
     return out.getvalue()
 
 
-def further_objectives(records: Sequence[TrialRecord], goal: Goal) -> list[tuple[tuple[str, str], list[str]]]:
-    """What a goal names beside error and energy: (name, unit) and a cell for each trial."""
+def further_objectives(
+    known: Sequence[Mapping[str, float]], goal: Goal
+) -> list[tuple[tuple[str, str], list[str]]]:
+    """What a goal names beside error and energy: (name, unit) and a cell for each of these values."""
     found = []
     for name in goal.needed:
         if name not in ("error", "energy_j"):
-            values = [
-                r.result.values.get(name) if isinstance(r.result, Evaluation) else None for r in records
-            ]
+            values = [one.get(name) for one in known]
             unit = objective_unit(name, values)
             found.append(((short_name(name), unit.name), [unit.show(value) for value in values]))
     return found
@@ -152,7 +152,8 @@ def front_table(view: Digest, intensity: CarbonIntensity, width: int = 80) -> "G
     comparison, goal = view.comparison, view.goal
     shown = front_and_default(comparison)
     leading = objective_columns(shown, view, intensity)
-    leading += [("\n".join(heading), cells) for heading, cells in further_objectives(shown, goal)]
+    further = further_objectives([r.values for r in shown], goal)
+    leading += [("\n".join(heading), cells) for heading, cells in further]
     names = _that_fit(shown, width - 2 - sum(_width(heading, cells) for heading, cells in leading))
     chosen = [(n.replace("_", "\n"), setting_cells(n, shown)) for n in names]
     table = Table(box=box.SIMPLE_HEAD)
