@@ -234,7 +234,9 @@ class TestSearch:
         run, _ = finished
         rows = list(csv.DictReader(io.StringIO((run / "trials.csv").read_text())))
         assert [row["trial"] for row in rows] == ["1", "2", "3", "4", "5"]
-        head = "trial,bracket,rung,budget,seed,status,error,accuracy,energy_j,energy_source,energy_kind"
+        head = (
+            "trial,bracket,rung,budget,seed,parent,status,error,accuracy,energy_j,energy_source,energy_kind"
+        )
         assert (run / "trials.csv").read_text().startswith(head)
         assert rows[0]["budget"] == "3"
         assert rows[0]["shift_depth"] == str(json.loads((run / "env.json").read_text())["max_depth"])

@@ -3,6 +3,8 @@ import json
 import multiprocessing
 import os
 import zlib
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,18 @@ def test_records_pair_questions_with_answers(tmp_path):
     assert first.duration_s == 3.25
     assert isinstance(second.result, Failure)
     assert third.result is None
+
+
+def test_records_tell_when_trials_ran_after_the_first_event():
+    def at(second: float) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=second)
+
+    times = [at(0), at(4), at(4.5), at(3600.5), at(3601)]
+    first, second, third = records([replace(e, time=t) for e, t in zip(EVENTS, times, strict=True)])
+    assert (first.started_s, first.ended_s) == (0.75, 4.0)
+    assert (second.started_s, second.ended_s) == (3600.0, 3600.5), "it waited an hour for a worker"
+    assert (third.started_s, third.ended_s) == (None, None)
+    assert {r.ended_s for r in records(EVENTS)} == {None}
 
 
 def _hold(directory: Path, ready, done) -> None:

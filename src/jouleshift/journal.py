@@ -119,6 +119,14 @@ def records(events: list[Event]) -> tuple[TrialRecord, ...]:
         if isinstance(event, Asked):
             found[event.trial.id] = TrialRecord(event.trial)
         else:
-            asked = found[event.trial_id]
-            found[event.trial_id] = replace(asked, result=event.result, duration_s=event.duration_s)
+            found[event.trial_id] = replace(
+                found[event.trial_id],
+                result=event.result,
+                duration_s=event.duration_s,
+                ended_s=_seconds(events[0].time, event.time),
+            )
     return tuple(found.values())
+
+
+def _seconds(start: datetime | None, end: datetime | None) -> float | None:
+    return None if start is None or end is None else (end - start).total_seconds()

@@ -69,6 +69,11 @@ class Goal:
         )
 
     @property
+    def cost(self) -> Objective:
+        """The first objective beside the error: what accuracy is set against where two are told."""
+        return next(name for name in self.objectives if name != "error")
+
+    @property
     def needed(self) -> tuple[Objective, ...]:
         """The objectives, and then what is constrained and no objective."""
         return tuple(dict.fromkeys((*self.objectives, *(c.objective for c in self.constraints))))

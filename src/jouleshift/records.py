@@ -169,11 +169,28 @@ class CarbonIntensity:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """A trial as the journal has it: `result` is None while it runs, `duration_s` its wall time."""
+    """A trial as the journal has it: `result` is None while it runs, `duration_s` its wall time.
+
+    `ended_s` is when its result was written, counted from the journal's first event, None where the journal's
+    times are unknown.
+    """
 
     trial: Trial
     result: Evaluation | Failure | None = None
     duration_s: float | None = None
+    ended_s: float | None = field(default=None, compare=False)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Every objective that is known of its result; none while there is none."""
+        return self.result.values if isinstance(self.result, Evaluation) else {}
+
+    @property
+    def started_s(self) -> float | None:
+        """When its evaluation began, on the clock of `ended_s`; its wait for a worker is before that."""
+        if self.ended_s is None or self.duration_s is None:
+            return None
+        return round(self.ended_s - self.duration_s, 3)
 
 
 @dataclass(frozen=True)

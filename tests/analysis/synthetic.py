@@ -1,5 +1,6 @@
 """Runs made up for tests: shaped like Hyperband's, with dominated, lower-budget and failed trials."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,13 @@ def record(
         id=number, config={**DEFAULT, **(config or {})}, budget=budget, seed=0, bracket=bracket, **trial
     )
     return TrialRecord(made, result, None if result is None else 5.0)
+
+
+def sized(number: int, error: float, size_bytes: int, energy_j: float | None, **trial: Any) -> TrialRecord:
+    """A trial whose weights take so many bytes."""
+    made = record(number, error, energy_j, **{"config": {"batch_size": 32 + number}, **trial})
+    assert isinstance(made.result, Evaluation)
+    return replace(made, result=replace(made.result, weight_bytes=size_bytes))
 
 
 def run_of(*records: TrialRecord, path: Path = Path("runs/made-up"), **config: Any) -> Run:

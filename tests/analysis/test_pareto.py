@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from jouleshift.analysis import pareto
 from jouleshift.errors import BadInput
 from jouleshift.records import Failure, TrialRecord
-from tests.analysis.synthetic import evaluation, hyperband_run, record, run_of
+from tests.analysis.synthetic import evaluation, hyperband_run, record, run_of, sized
 
 coordinate = st.integers(0, 6).map(float)
 clouds = st.integers(1, 3).flatmap(
@@ -88,6 +88,25 @@ def test_knee_of_few_or_equal_points():
     assert pareto.knee([[0.2, 1.0], [0.2, 1.0]]) == 0
 
 
+def test_knee_of_three_objectives_is_furthest_below_the_plane_through_the_extremes():
+    points = np.array([[0, 0.9, 0.9], [0.9, 0, 0.2], [1, 0.25, 0], [0.45, 0.45, 0.45], [0.3, 0.3, 1]])
+    assert pareto.knee(points) == 3, "row 1 has the smallest sum and is an extreme: on the plane"
+    assert pareto.knee(points * [100, 1e-9, 3]) == 3
+
+
+def test_knee_has_the_smallest_sum_where_the_extremes_span_no_plane():
+    assert pareto.knee([[0, 0, 1], [1, 0.4, 0.3], [0.2, 1, 0]]) == 0, "best in two objectives"
+    assert pareto.knee([[0, 5, 1], [0.4, 5, 0.2], [1, 5, 0]]) == 1, "the second is the same everywhere"
+
+
+@given(pairs)
+def test_knee_of_two_objectives_has_the_smallest_sum(points):
+    members = np.array(points)[pareto.non_dominated(points)]
+    spread = np.ptp(members, axis=0)
+    total = ((members - members.min(axis=0)) / np.where(spread > 0, spread, 1)).sum(axis=1).round(12)
+    assert pareto.knee(members) == np.lexsort((members[:, 0], total))[0]
+
+
 def test_front_takes_only_finished_trials_of_the_full_budget():
     run = run_of(
         record(1, 0.4, 4.0, bracket=-1),
@@ -158,6 +177,18 @@ def test_an_equal_result_does_not_dominate_the_default():
     comparison = pareto.compare(run_of(record(1, 0.4, 1.0, bracket=-1), record(2, 0.4, 1.0)))
     assert comparison.dominating == ()
     assert comparison.both is None
+
+
+def test_the_best_of_those_that_dominate_has_the_largest_gains_in_the_objectives_of_the_run():
+    trials = (
+        sized(1, 0.40, 50_000, 4.0, bracket=-1),
+        sized(2, 0.38, 10_000, 9.0),
+        sized(3, 0.35, 45_000, 1.0),
+    )
+    small = pareto.compare(run_of(*trials, objectives=["size_bytes", "error"])).both
+    assert small is not None and small.trial.id == 2, "0.02 × 80 % of the size, and more energy"
+    usual = pareto.compare(run_of(*trials)).both
+    assert usual is not None and usual.trial.id == 3
 
 
 def test_better_in_one_and_equal_in_the_other_dominates():

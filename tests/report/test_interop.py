@@ -2,6 +2,7 @@ import csv
 import json
 import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,7 +14,7 @@ from jouleshift.errors import BadInput
 from jouleshift.records import CarbonIntensity, Failure, TrialRecord
 from jouleshift.report.interop import write_as
 from jouleshift.report.tables import columns, hyperparameters, rows
-from tests.analysis.synthetic import OPTIMIZERS, evaluation, hyperband_run, record, run_of
+from tests.analysis.synthetic import OPTIMIZERS, evaluation, hyperband_run, record, run_of, sized
 
 WORLD = CarbonIntensity(450.0, "world", 2023, "made up")
 
@@ -55,7 +56,9 @@ def test_parquet_holds_the_rows_of_the_csv_with_their_types(run):
     names = hyperparameters(run.trials)
     assert table.column_names == list(columns(names))
     assert table.to_pylist() == [dict(line) for line in rows(run.trials, names, WORLD)]
-    assert {str(table.schema.field(c).type) for c in ("trial", "budget", "weight_bits")} == {"int64"}
+    assert {str(table.schema.field(c).type) for c in ("trial", "parent", "budget", "weight_bits")} == {
+        "int64"
+    }
     stamps = [c for c in table.column_names if c.startswith("energy_") and c not in ("energy_j", "energy_s")]
     assert {str(table.schema.field(c).type) for c in stamps} == {"string"} and len(stamps) == 4
     assert {str(table.schema.field(c).type) for c in ("error", "duration_s", "momentum")} == {"double"}
@@ -99,6 +102,20 @@ def test_deepcave_trials_follow_one_another_and_share_configurations(run):
     assert len(by_id) < len(trials)
 
 
+def test_exported_times_are_those_of_the_journal(tmp_path):
+    """Trial 2 ran beside trial 1, and ended before it."""
+    trials = (
+        replace(record(1, 0.5, 1.0), ended_s=9.25),
+        replace(record(2, 0.4, 1.0, config={"weight_bits": 2}), ended_s=7.5),
+    )
+    run = run_of(*trials, path=tmp_path)
+    rows = read_csv(write_as("deepcave", run, space(), WORLD) / "trials.csv")
+    assert [(line["start_time"], line["end_time"]) for line in rows] == [("4.25", "9.25"), ("2.5", "7.5")]
+    history = json.loads((write_as("smac3", run, space(), WORLD) / "runhistory.json").read_text())
+    told = [(e["starttime"], e["endtime"], e["time"]) for e in history["data"]]
+    assert told == [(4.25, 9.25, 5.0), (2.5, 7.5, 5.0)]
+
+
 def test_smac3_files_hold_every_ended_trial(run):
     folder = write_as("smac3", run, space(), WORLD)
     history = json.loads((folder / "runhistory.json").read_text())
@@ -121,6 +138,15 @@ def test_smac3_itself_loads_them(run):
     assert len(history) == 63  # SMAC3 knows a trial by configuration, seed and budget; all of these differ
 
 
+def test_smac3_itself_loads_the_scenario(run):
+    from smac import Scenario
+
+    scenario = Scenario.load(write_as("smac3", run, space(), WORLD))
+    assert scenario.configspace == space()
+    assert scenario.objectives == ["error", "energy_j"]
+    assert (scenario.n_trials, scenario.max_budget, scenario.meta) == (60, 9, {})
+
+
 def test_optuna_sees_the_front_and_no_lower_budget_on_it(run):
     optuna = pytest.importorskip("optuna")
     path = write_as("optuna", run, space(), WORLD)
@@ -134,6 +160,45 @@ def test_optuna_sees_the_front_and_no_lower_budget_on_it(run):
         full = made.trial.budget >= full_budget(run)
         assert states[made.trial.id] == ("COMPLETE" if done and full else "PRUNED" if done else "FAIL")
     assert write_as("optuna", run, space(), WORLD) == path  # again, over the old file
+
+
+SMALL = run_of(
+    sized(1, 0.4, 60_000, 3e-9, bracket=-1),
+    sized(2, 0.3, 30_000, 5e-9),
+    sized(3, 0.2, 90_000, 1e-9),
+    sized(4, 0.5, 40_000, 1e-10),
+    sized(5, 0.6, 10_000, 9e-9, budget=3),
+    sized(6, 0.1, 20_000, None),
+    objectives=["size_bytes", "error"],
+    constraint=["size <= 64 kB"],
+)
+
+
+def test_other_tools_see_the_objectives_of_the_run(tmp_path):
+    run = replace(SMALL, path=tmp_path)
+    folder = write_as("smac3", run, space(), WORLD)
+    history = json.loads((folder / "runhistory.json").read_text())
+    scenario = json.loads((folder / "scenario.json").read_text())
+    assert scenario["objectives"] == ["size_bytes", "error"]
+    assert [entry["cost"] for entry in history["data"][:2]] == [[60_000, 0.4], [30_000, 0.3]]
+    rows = read_csv(write_as("deepcave", run, space(), WORLD) / "trials.csv")
+    costs = ["metric:size_bytes [0.0; +inf] (minimize)", "metric:error [0.0; 1.0] (minimize)"]
+    assert [name for name in rows[0] if name.startswith("metric")] == costs
+    assert [rows[1][name] for name in costs] == ["30000.0", "0.3"]
+    assert ([rows[5][name] for name in costs], rows[5]["status"]) == (["", ""], "crashed")
+
+
+def test_optuna_sees_the_objectives_of_the_run_and_leaves_out_what_breaks_a_constraint(tmp_path):
+    optuna = pytest.importorskip("optuna")
+    run = replace(SMALL, path=tmp_path)
+    path = write_as("optuna", run, space(), WORLD)
+    study = optuna.load_study(study_name=tmp_path.name, storage=f"sqlite:///{path}")
+    assert study.metric_names == ["size_bytes", "error"]
+    assert [t.values for t in study.trials[:2]] == [[60_000, 0.4], [30_000, 0.3]]
+    assert study.trials[1].user_attrs["energy_j"] == 5e-9
+    assert study.trials[2].system_attrs["constraints"] == [26_000]
+    best = {t.user_attrs["trial"] for t in study.best_trials}
+    assert best == {r.trial.id for r in front(run)} == {2}, "3 has the lowest error, but is too large"
 
 
 def test_constants_are_single_choices(tmp_path):

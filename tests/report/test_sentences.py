@@ -2,10 +2,11 @@ from dataclasses import replace
 
 from jouleshift.analysis.digest import digest
 from jouleshift.analysis.verification import Member, Verification
+from jouleshift.objectives import Goal
 from jouleshift.records import Failure
 from jouleshift.report.sentences import energy_stamp, front_in_words, headline, verified_headline
 from jouleshift.report.verified import regression_in_words
-from tests.analysis.synthetic import evaluation, record, run_of
+from tests.analysis.synthetic import evaluation, record, run_of, sized
 
 
 def said(*records):
@@ -65,6 +66,39 @@ def test_what_looks_the_same_is_not_said_to_have_changed():
     )
     ends = (Member(0, record(n, 0.3, j), (evaluation(0.1 * n, j),)) for n, j in ((5, 3e-9), (6, 2e-9)))
     assert "from 50.0 % accuracy at 3.00 nJ to 40.0 % accuracy at 2.00 nJ per image," in verified(*ends)
+
+
+SMALL = (sized(1, 0.4, 50_000, 4e-9, bracket=-1), sized(2, 0.3, 23_000, 5.5e-9))
+
+
+def test_headline_speaks_of_what_the_run_minimises():
+    def told(*records, **goal):
+        return headline(digest([run_of(*records, **goal)]))
+
+    size = {"objectives": ["error", "size_bytes"]}
+    assert told(*SMALL, **size) == (
+        "The one network on the front dominates the default configuration. "
+        "Trial 2 reaches 70.0 % accuracy instead of 60.0 % with 54 % less memory."
+    )
+    assert told(SMALL[0], **size).endswith("so far: an accuracy of 60.0 % and 50.0 kB.")
+    span = "On it are 2 networks, from 70.0 % accuracy at 90.0 kB to 60.0 % accuracy at 50.0 kB."
+    assert told(SMALL[0], sized(2, 0.3, 90_000, 1e-9), **size).endswith(span)
+    assert told(SMALL[0], sized(2, 0.3, 50_000, 1e-9), **size).endswith("60.0 % at the same size.")
+    slow, fast = (
+        replace(r, result=replace(r.result, latency_s=s)) for r, s in zip(SMALL, (4e-3, 3e-3), strict=True)
+    )
+    assert told(slow, fast, objectives=["latency_s", "error"]).endswith("with 25 % less time per image.")
+
+
+def test_verified_headline_speaks_of_what_the_run_minimises():
+    default, small = (Member(0, r, (r.result,)) for r in SMALL)
+    large = Member(0, r := sized(3, 0.2, 49_000, 1e-9), (r.result,))
+    goal = Goal.of({"objectives": ["error", "size_bytes"], "constraint": ["size <= 30 kB"]})
+    assert verified_headline(Verification((large, small), (default,), 0, goal)) == (
+        "Trained again with 1 fresh seed and judged on test images, 1 of 2 configurations of the front "
+        "dominates the default one. Trial 2 reaches 70.0 % accuracy instead of 60.0 % with 54 % less memory. "
+        "Of 3 configurations the constraints rule out: 2 by size <= 30 kB."
+    )
 
 
 def test_the_number_of_fresh_seeds_is_a_range_where_configurations_differ():

@@ -1,5 +1,6 @@
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -24,10 +25,10 @@ def csv_of(run):
 def test_columns_are_those_that_scripts_rely_on():
     text = csv_of(run_of(record(1, 0.25, 3.6e-3)))
     assert text.splitlines()[0] == (
-        "trial,bracket,rung,budget,seed,status,error,accuracy,energy_j,energy_source,"
+        "trial,bracket,rung,budget,seed,parent,status,error,accuracy,energy_j,energy_source,"
         "energy_kind,energy_origin,energy_flags,emissions_g,region,g_per_kwh,pue,size_bytes,latency_s,breaks,"
         + ",".join(DEFAULT)
-        + ",train_s,energy_s,duration_s"
+        + ",train_s,energy_s,duration_s,started_s,ended_s"
     )
 
 
@@ -39,6 +40,14 @@ def test_a_result_as_a_row():
     assert (line["region"], line["g_per_kwh"], line["pue"]) == (WORLD.region, 450.0, 1.0)
     assert line["status"] == "done"
     assert line["weight_bits"] == 5
+
+
+def test_a_row_tells_its_parent_and_when_it_ran():
+    continued = replace(record(7, 0.25, 3.6e-3, parent=2), ended_s=9.125)
+    line = row(continued, (), WORLD)
+    assert (line["parent"], line["started_s"], line["ended_s"]) == (2, 4.125, 9.125)
+    (first,) = parse(csv_of(run_of(record(1, 0.25, 3.6e-3))))
+    assert first["parent"] == first["started_s"] == first["ended_s"] == ""
 
 
 def test_numbers_read_back_to_the_same_value():

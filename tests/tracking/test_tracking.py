@@ -2,6 +2,7 @@
 
 import struct
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -36,7 +37,7 @@ class Recording:
 
 def play(watcher, out):
     """One trial with a result, and one that fails."""
-    result = evaluation(0.25, 2e-9, budget=3)
+    result = replace(evaluation(0.25, 2e-9, budget=3), latency_s=0.004)
     watcher.started(StudyConfig(data="digits", out=out, trials=2), 0, [])
     watcher.progress(Progress(GOOD, None, 0, 2))
     for point in result.curve:
@@ -88,8 +89,8 @@ def test_mlflow_holds_a_run_for_each_trial_under_one_parent_also_when_continued(
     trials = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
     assert sorted(run.info.status for run in trials) == ["FAILED", "FAILED", "FINISHED", "FINISHED"]
     good = next(run for run in trials if run.info.status == "FINISHED")
-    assert good.data.metrics["error"] == 0.25
-    assert good.data.metrics["energy_j"] == 2e-9
+    known = {"error": 0.25, "accuracy": 0.75, "energy_j": 2e-9, "latency_s": 0.004, "size_bytes": 50_000}
+    assert known.items() <= good.data.metrics.items()
     assert good.data.params["weight_bits"] == "5"
     history = client.get_metric_history(good.info.run_id, "val_error")
     assert [(p.step, p.value) for p in history] == [(e.epoch, e.val_error) for e in result.curve]
@@ -124,7 +125,19 @@ def test_tensorboard_holds_curves_and_results(tmp_path):
     assert found["val_error"] == [(e.epoch, pytest.approx(e.val_error)) for e in result.curve]
     assert found["error"] == [(3, 0.25)]
     assert found["energy_j"] == [(3, pytest.approx(2e-9))]
+    assert found["latency_s"] == [(3, pytest.approx(0.004))]
+    assert found["size_bytes"] == [(3, 50_000)]
     assert any("failure" in tag for tag in events(folder / "trial-0002"))
+
+
+def test_tensorboard_shows_no_energy_where_none_is_known(tmp_path):
+    pytest.importorskip("tensorboardX")
+    with tracked(["tensorboard"]) as watcher:
+        watcher.started(StudyConfig(data="digits", out=tmp_path, trials=1), 0, [])
+        watcher.progress(Progress(GOOD, evaluation(0.25, None), 1, 1))
+    found = events(tmp_path / "tensorboard" / "trial-0001")
+    assert "energy_j" not in found
+    assert found["error"] == [(3, 0.25)]
 
 
 def test_no_tracker_is_imported_unless_asked_for():

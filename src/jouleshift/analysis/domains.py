@@ -41,6 +41,11 @@ class Domain:
         """Whether there is only one value, so nothing can vary with it."""
         return len(self.levels) == 1 if self.levels else not self.high > self.low
 
+    @property
+    def is_named(self) -> bool:
+        """Whether other tools see a choice among names: there is only one value, or some are words."""
+        return self.is_single or any(isinstance(level, str) for level in self.levels)
+
     def covers(self, value: Value | None) -> bool:
         """Whether a value, or the lack of one, has a place in this domain."""
         if value is None:

@@ -18,6 +18,7 @@ point.
 The functions on arrays come first; those on a `Run` translate to them and back.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -76,14 +77,25 @@ def knee(points: ArrayLike) -> int:
     """The row of a front, an (n, m) array with n ≥ 1, where giving up any objective starts to cost most.
 
     The point furthest below the line (or plane) through the extremes once the objectives are scaled to 0 … 1
-    over the front (Das 1999); that is the one with the smallest sum. Of equals, the one with the lower first
-    objective.
+    over the front (Das 1999). With two objectives that is the one with the smallest sum, which also decides
+    where the extremes span no plane. Of equals, the one with the lower first objective.
     """
     values = _as_points(points)
     low, high = values.min(axis=0), values.max(axis=0)
-    span = np.where(high > low, high - low, 1.0)
-    total = ((values - low) / span).sum(axis=1).round(12)
-    return int(np.lexsort((values[:, 0], total))[0])
+    scaled = (values - low) / np.where(high > low, high - low, 1.0)
+    height = (scaled @ _normal(scaled)).round(12)
+    return int(np.lexsort((values[:, 0], height))[0])
+
+
+def _normal(scaled: FloatArray) -> FloatArray:
+    """The vector w for which x · w = 1 is the plane through the best point of each objective (of equals, the
+    one with the smallest sum); ones where these points span none."""
+    total = scaled.sum(axis=1)
+    extremes = scaled[[np.lexsort((total, column))[0] for column in scaled.T]]
+    ones: FloatArray = np.ones(scaled.shape[1])
+    if np.linalg.matrix_rank(extremes) < len(ones):
+        return ones
+    return np.linalg.solve(extremes, ones).astype(float)
 
 
 def _as_points(points: ArrayLike) -> FloatArray:
@@ -124,9 +136,7 @@ def goal_of(runs: Sequence[Run]) -> Goal:
 
 def point(record: TrialRecord, goal: Goal) -> tuple[float, ...] | None:
     """The goal's objectives of a trial, or None where a value is missing or not finite."""
-    if objectives(record) is None or not isinstance(record.result, Evaluation):
-        return None
-    return goal.point(record.result.values)
+    return None if objectives(record) is None else goal.point(record.values)
 
 
 def broken(record: TrialRecord, goal: Goal) -> tuple[Constraint, ...]:
@@ -196,7 +206,7 @@ class Comparison:
     energy_saving: float | None
     """Share of the default's energy that the front's most frugal network saves; it may be less accurate."""
     both: TrialRecord | None
-    """Of those that dominate the default, the one with the largest product of error gain and saving."""
+    """Of those that dominate the default, the one with the largest product of gains in the objectives."""
 
     def gains(self, record: TrialRecord) -> tuple[float, float] | None:
         """(error gain, share of energy saved) of one trial against the default; None without a default."""
@@ -206,8 +216,16 @@ class Comparison:
         return base[0] - mine[0], _saving(base[1], mine[1])
 
 
-def _saving(default_j: float, energy_j: float) -> float:
-    return 1.0 - energy_j / default_j if default_j > 0 else 0.0
+def _gains(base: Sequence[float], mine: Sequence[float], goal: Goal) -> tuple[float, ...]:
+    """What is gained in each objective of a goal: points of the error, the share saved of any other."""
+    return tuple(
+        before - now if name == "error" else _saving(before, now)
+        for name, before, now in zip(goal.objectives, base, mine, strict=True)
+    )
+
+
+def _saving(before: float, now: float) -> float:
+    return 1.0 - now / before if before > 0 else 0.0
 
 
 def compare(run: Run) -> Comparison:
@@ -224,15 +242,16 @@ def compare_with(
     if base is None or whole is None or not members:
         return Comparison(members, default if whole else None, (), None, None, None)
     searched = np.array([r.trial.bracket != DEFAULT_BRACKET for r in members])  # no run's own default
-    winners = np.flatnonzero(dominates(points_of(members, goal), whole) & searched)
-    gains = [(base[0] - error, _saving(base[1], energy_j)) for error, energy_j in points_of(members)]
-    best = max(winners, key=lambda i: (gains[i][0] * gains[i][1], *gains[i]), default=None)
+    points, pairs = points_of(members, goal), points_of(members)
+    winners = np.flatnonzero(dominates(points, whole) & searched)
+    gains = [_gains(whole, mine, goal) for mine in points.tolist()]
+    best = max(winners, key=lambda i: (math.prod(gains[i]), *gains[i]), default=None)
     return Comparison(
         front=members,
         default=default,
         dominating=tuple(members[i] for i in winners),
-        error_gain=max(gain for gain, _ in gains),
-        energy_saving=max(saving for _, saving in gains),
+        error_gain=base[0] - float(pairs[:, 0].min()),
+        energy_saving=_saving(base[1], float(pairs[:, 1].min())),
         both=None if best is None else members[best],
     )
 

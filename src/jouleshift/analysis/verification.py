@@ -7,11 +7,11 @@ the more so the more trials it was chosen from: *regression to the mean*. Verifi
     luck of the seed     validation error with fresh seeds, less the one that the search saw
     other images         test error less validation error, both with fresh seeds
 
-A verified front is the non-dominated part of the means over the fresh seeds; the default configuration has
-had the same.
+A verified front is the non-dominated part of the means over the fresh seeds, in the objectives of the run and
+without what breaks its constraints; the default configuration has had the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,12 +19,15 @@ import numpy as np
 
 from jouleshift.analysis.pareto import (
     DEFAULT_BRACKET,
+    USUAL_GOAL,
     complete,
     dominates,
     energy_source,
+    goal_of,
     non_dominated,
-    objectives,
+    point,
 )
+from jouleshift.objectives import Constraint, Goal
 from jouleshift.records import Evaluation, Run, TrialRecord
 
 
@@ -42,9 +45,14 @@ class Member:
         return self.found.trial.bracket == DEFAULT_BRACKET
 
     @cached_property
+    def values(self) -> Mapping[str, float]:
+        """The mean of every objective that is known, by its name; of the error that on the test images."""
+        return _means([e.values for e in self.again])
+
+    @property
     def error(self) -> float:
         """Mean error on the test images."""
-        return float(np.mean([e.error for e in self.again]))
+        return self.values["error"]
 
     @cached_property
     def error_sd(self) -> float | None:
@@ -56,10 +64,10 @@ class Member:
         """Mean error on the validation images."""
         return float(np.mean([e.curve[-1].val_error for e in self.again]))
 
-    @cached_property
+    @property
     def energy_j(self) -> float:
         """Mean energy of one inference, in joules."""
-        return float(np.mean([e.energy.energy_j for e in self.again]))
+        return self.values["energy_j"]
 
     @property
     def found_error(self) -> float:
@@ -78,30 +86,37 @@ class Verification:
     """The default configuration, once a run."""
     failed: int
     """Verifications that ended without a result."""
+    goal: Goal = USUAL_GOAL
 
     @cached_property
     def front(self) -> tuple[Member, ...]:
-        """The members, and the default of a single run, that no other dominates on the test images."""
+        """The members, and the default of a single run, that keep the constraints and that no other such
+        dominates on the test images."""
         pool = [*self.members, *(self.defaults if len(self.defaults) == 1 else ())]
-        mask = non_dominated([(m.error, m.energy_j) for m in pool])
+        pool = [m for m in pool if not self.broken(m)]
+        mask = non_dominated([self._point(m.values) for m in pool])
         chosen = [m for m, kept in zip(pool, mask, strict=True) if kept]
         return tuple(sorted(chosen, key=lambda m: (m.error, m.energy_j)))
 
     @cached_property
-    def default(self) -> tuple[float, float] | None:
-        """(test error, energy in joules) of the default configuration, the mean over seeds and runs."""
-        if not self.defaults:
-            return None
-        pairs = [(m.error, m.energy_j) for m in self.defaults]
-        return tuple(np.mean(pairs, axis=0).tolist())
+    def default(self) -> Mapping[str, float] | None:
+        """The objectives of the default configuration, as a member's values; the mean over seeds and runs."""
+        return _means([m.values for m in self.defaults]) if self.defaults else None
 
     @cached_property
     def dominating(self) -> tuple[Member, ...]:
-        """The members that dominate the default configuration."""
+        """The members that keep the constraints and dominate the default configuration."""
         if self.default is None or not self.members:
             return ()
-        mask = dominates([(m.error, m.energy_j) for m in self.members], self.default)
-        return tuple(m for m, kept in zip(self.members, mask, strict=True) if kept)
+        mask = dominates([self._point(m.values) for m in self.members], self._point(self.default))
+        return tuple(m for m, kept in zip(self.members, mask, strict=True) if kept and not self.broken(m))
+
+    def broken(self, member: Member) -> tuple[Constraint, ...]:
+        """The constraints that a configuration does not keep on average."""
+        return self.goal.broken(member.values)
+
+    def _point(self, values: Mapping[str, float]) -> tuple[float, ...]:
+        return tuple(values[name] for name in self.goal.objectives)
 
     @property
     def seeds(self) -> tuple[int, int]:
@@ -124,11 +139,18 @@ class Verification:
         return self.members or self.defaults
 
 
+def _means(values: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+    """The mean of each objective that all of these know."""
+    shared = [name for name in values[0] if all(name in v for v in values)]
+    return {name: float(np.mean([v[name] for v in values])) for name in shared}
+
+
 def verification_of(runs: Sequence[Run]) -> Verification | None:
     """What has been verified of these runs so far; None where nothing has a result.
 
-    Raises BadInput where energies come from different sources.
+    Raises BadInput where energies come from different sources, and where runs have different goals.
     """
+    goal = goal_of(runs)
     energy_source([r for run in runs for r in run.verified])
     found: list[Member] = []
     for index, run in enumerate(runs):
@@ -138,13 +160,13 @@ def verification_of(runs: Sequence[Run]) -> Verification | None:
                 for r in run.verified
                 if r.trial.config == original.trial.config
                 and isinstance(r.result, Evaluation)
-                and objectives(r) is not None
+                and point(r, goal) is not None
             ]
             known = any(m.run == index and m.found.trial.config == original.trial.config for m in found)
             if again and not known:
                 found.append(Member(index, original, tuple(again)))
     if not found:
         return None
-    failed = sum(r.result is not None and objectives(r) is None for run in runs for r in run.verified)
+    failed = sum(r.result is not None and point(r, goal) is None for run in runs for r in run.verified)
     members = sorted((m for m in found if not m.is_default), key=lambda m: (m.error, m.energy_j))
-    return Verification(tuple(members), tuple(m for m in found if m.is_default), failed)
+    return Verification(tuple(members), tuple(m for m in found if m.is_default), failed, goal)

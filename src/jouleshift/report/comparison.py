@@ -175,7 +175,7 @@ def comparison_table(sides: tuple[Side, Side]) -> "Group":
 
 def _facts(side: Side) -> dict[str, str]:
     points = side.points
-    middle = points[knee(points)]
+    middle = points[knee(points_of(side.front, side.view.goal))]
     default = side.view.comparison.default
     best, least = points[points[:, 0].argmin()], points[points[:, 1].argmin()]
     return {

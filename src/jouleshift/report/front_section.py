@@ -111,7 +111,7 @@ def _rows(view: Digest, shown: Sequence[Point], intensity: CarbonIntensity, pick
     unit = energy_unit(view)
     gram = unit_for([intensity.emissions_g(e) for e in points_of(records)[:, 1]], "g")
     names = hyperparameters(records)
-    further = further_objectives(records, view.goal)
+    further = further_objectives([r.values for r in records], view.goal)
     headings = [
         "trial",
         "accuracy",

@@ -8,31 +8,28 @@ package.
 | `smac3` | SMAC3 and DeepCAVE: scenario.json, configspace.json and runhistory.json |
 | `optuna` | optuna and optuna-dashboard: an SQLite file (needs `pip install optuna`) |
 
-The journal has no clock times, so where a format wants a start and an end, trials follow one another by
-their durations. Failed trials carry no objective values; where SMAC3 insists on one, they have the infinite
-crash cost that SMAC3 itself would record.
+A trial ended when the journal says, and began its duration before; times count in seconds from the journal's
+first event. Where they are unknown, trials follow one another by their durations. What a run minimised is
+what other tools see minimised; Optuna, which knows constraints, is given those too. Failed trials carry no
+objective values; where SMAC3 insists on one, they have the infinite crash cost that SMAC3 itself records.
 """
 
 import json
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jouleshift.analysis.domains import Domain, domains_of_space
-from jouleshift.analysis.pareto import full_budget, goal_of, objectives
+from jouleshift.analysis.pareto import full_budget, goal_of, point
 from jouleshift.errors import BadInput, nearest
+from jouleshift.objectives import Goal
 from jouleshift.records import CarbonIntensity, Run, TrialRecord, Value
 from jouleshift.report.export import write_files
+from jouleshift.report.optuna_study import write_optuna
 from jouleshift.report.tables import TIMES, columns, hyperparameters, rows, status, to_csv
 
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
-
-METRICS = {
-    "error": "metric:error [0.0; 1.0] (minimize)",
-    "energy_j": "metric:energy_j [0.0; +inf] (minimize)",
-}
 
 _SMAC_STATUS: Mapping[str, int] = {"done": 1, "timeout": 3, "out-of-memory": 4}
 _CRASHED = 2
@@ -51,7 +48,7 @@ def write_as(
         "parquet": ("trials.parquet", lambda path: _write_parquet(run, intensity, path)),
         "deepcave": ("deepcave", lambda path: _write_deepcave(run, space, path)),
         "smac3": ("smac3", lambda path: _write_smac3(run, space, path)),
-        "optuna": ("optuna.db", lambda path: _write_optuna(run, space, path)),
+        "optuna": ("optuna.db", lambda path: write_optuna(run, space, path)),
     }
     if form not in writers:
         raise BadInput(f"unknown format {form!r}{nearest(form, writers)}")
@@ -68,7 +65,7 @@ def _write_parquet(run: Run, intensity: CarbonIntensity, path: Path) -> None:
     names = hyperparameters(run.trials)
     table = rows(run.trials, names, intensity, goal_of([run]))
     whole, real = pa.int64(), pa.float64()
-    kinds = dict.fromkeys(("trial", "bracket", "rung", "budget", "seed"), whole)
+    kinds = dict.fromkeys(("trial", "bracket", "rung", "budget", "seed", "parent"), whole)
     kinds |= dict.fromkeys(("error", "accuracy", "energy_j", "emissions_g", "g_per_kwh", "pue"), real)
     kinds |= dict.fromkeys(("latency_s", *TIMES), real) | {"size_bytes": whole}
     texts = ("status", "energy_source", "energy_kind", "energy_origin", "energy_flags", "region", "breaks")
@@ -96,45 +93,52 @@ def _as_text(value: Any, text: bool) -> Any:
     return str(value) if text and value is not None else value
 
 
-def _outcome(record: TrialRecord) -> str:
-    """The status of an ended trial; one whose energy is missing has no result for other tools."""
+def _outcome(record: TrialRecord, goal: Goal) -> str:
+    """The status of an ended trial; one that lacks an objective has no result for other tools."""
     shown = status(record)
-    return "crashed" if shown == "done" and objectives(record) is None else shown
+    return "crashed" if shown == "done" and point(record, goal) is None else shown
 
 
 def _timed(run: Run) -> Iterator[tuple[TrialRecord, float, float]]:
-    """The ended trials with a start and an end in seconds, as if one had followed the other."""
+    """The ended trials with a start and an end in seconds, where unknown as if one had followed the other."""
     clock = 0.0
     for record in run.trials:
-        if record.result is not None:
-            begun, clock = clock, clock + (record.duration_s or 0.0)
-            yield record, begun, clock
+        if record.result is None:
+            continue
+        begun, ended = record.started_s, record.ended_s
+        if begun is None or ended is None:
+            begun, ended = clock, clock + (record.duration_s or 0.0)
+        yield record, begun, ended
+        clock = ended
 
 
 def _write_deepcave(run: Run, space: "ConfigurationSpace", path: Path) -> None:
     names = [d.name for d in domains_of_space(space)]
+    goal = goal_of([run])
+    metrics = [
+        f"metric:{name} [0.0; {'1.0' if name == 'error' else '+inf'}] (minimize)" for name in goal.objectives
+    ]
     times = ("start_time", "end_time")
-    header = ["config_id", *METRICS.values(), "budget", "seed", *times, "status", "trial", *names]
+    header = ["config_id", *metrics, "budget", "seed", *times, "status", "trial", *names]
     identity = _config_ids(run)
     table: list[dict[str, Any]] = []
     for record, begun, ended in _timed(run):
-        pair = objectives(record)
-        costs = dict(zip(METRICS.values(), pair or (None, None), strict=True))
+        costs = point(record, goal) or [None] * len(metrics)
         table.append(
             {
                 "config_id": identity[record.trial.id],
-                **costs,
+                **dict(zip(metrics, costs, strict=True)),
                 "budget": record.trial.budget,
                 "seed": record.trial.seed,
                 "start_time": begun,
                 "end_time": ended,
-                "status": _DEEPCAVE_STATUS.get(_outcome(record), "crashed"),
+                "status": _DEEPCAVE_STATUS.get(_outcome(record, goal), "crashed"),
                 "trial": record.trial.id,
                 **{name: record.trial.config.get(name) for name in names},
             }
         )
     lines = [_deepcave_hyperparameter(space, domain) for domain in domains_of_space(space)]
-    most = max((len(domain.levels) for domain in domains_of_space(space) if _is_named(domain)), default=0)
+    most = max((len(domain.levels) for domain in domains_of_space(space) if domain.is_named), default=0)
     fields = [
         "name",
         "type",
@@ -151,14 +155,10 @@ def _write_deepcave(run: Run, space: "ConfigurationSpace", path: Path) -> None:
     )
 
 
-def _is_named(domain: Domain) -> bool:
-    return domain.is_single or any(isinstance(level, str) for level in domain.levels)
-
-
 def _deepcave_hyperparameter(space: "ConfigurationSpace", domain: Domain) -> dict[str, Any]:
     """A row of configspace.csv. Defaults of whole numbers stay empty: the reader would take them for text."""
     default = space[domain.name].default_value
-    if _is_named(domain):
+    if domain.is_named:
         items = {f"item_{i}": level for i, level in enumerate(domain.levels)}
         return {"name": domain.name, "type": "categorical", "default": default, "ordered": False, **items}
     hyperparameter: Any = space[domain.name]
@@ -183,17 +183,18 @@ def _config_ids(run: Run) -> dict[int, int]:
 
 
 def _write_smac3(run: Run, space: "ConfigurationSpace", path: Path) -> None:
-    identity, infinite = _config_ids(run), [float("inf")] * 2
+    identity, goal = _config_ids(run), goal_of([run])
+    infinite = [float("inf")] * len(goal.objectives)
     data = [
         {
             "config_id": identity[record.trial.id],
             "instance": None,
             "seed": record.trial.seed,
             "budget": float(record.trial.budget),
-            "cost": list(objectives(record) or infinite),
+            "cost": list(point(record, goal) or infinite),
             "time": ended - begun,
             "cpu_time": 0.0,
-            "status": _SMAC_STATUS.get(_outcome(record), _CRASHED),
+            "status": _SMAC_STATUS.get(_outcome(record, goal), _CRASHED),
             "starttime": begun,
             "endtime": ended,
             "additional_info": {"trial": record.trial.id, "status": status(record)},
@@ -208,9 +209,9 @@ def _write_smac3(run: Run, space: "ConfigurationSpace", path: Path) -> None:
         "configs": configs,
         "config_origins": dict.fromkeys(configs),
     }
-    scenario = {
+    scenario: dict[str, Any] = {
         "name": run.path.name,
-        "objectives": list(METRICS),
+        "objectives": list(goal.objectives),
         "deterministic": True,
         "crash_cost": infinite,
         "n_trials": int(run.config.get("trials", len(run.trials))),
@@ -218,6 +219,7 @@ def _write_smac3(run: Run, space: "ConfigurationSpace", path: Path) -> None:
         "max_budget": full_budget(run),
         "seed": int(run.config.get("seed", 0)),
         "output_directory": str(path),
+        "_meta": {},
     }
     files = {
         "runhistory.json": history,
@@ -225,60 +227,3 @@ def _write_smac3(run: Run, space: "ConfigurationSpace", path: Path) -> None:
         "configspace.json": space.to_serialized_dict(),
     }
     write_files(path, {name: json.dumps(content, indent=2).encode() for name, content in files.items()})
-
-
-def _write_optuna(run: Run, space: "ConfigurationSpace", path: Path) -> None:
-    """A study of two objectives in which full-budget results are complete and lower budgets pruned."""
-    try:
-        import optuna
-    except ImportError:
-        raise BadInput("the format 'optuna' needs optuna: pip install optuna") from None
-    part = path.with_name(f".{path.name}.part")
-    write_files(path.parent, {part.name: b""})
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        _fill_study(optuna, run, space, f"sqlite:///{part}")
-    finally:
-        optuna.logging.set_verbosity(verbosity)
-    part.replace(path)
-
-
-def _fill_study(optuna: Any, run: Run, space: "ConfigurationSpace", storage: str) -> None:
-    directions = ["minimize"] * len(METRICS)
-    study = optuna.create_study(storage=storage, study_name=run.path.name, directions=directions)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names(list(METRICS))
-    distributions = {d.name: _optuna_distribution(optuna, space, d) for d in domains_of_space(space)}
-    full = full_budget(run)
-    states = optuna.trial.TrialState
-    for record in run.trials:
-        pair, config = objectives(record), dict(record.trial.config)
-        complete = pair is not None and record.trial.budget >= full
-        state = states.COMPLETE if complete else states.PRUNED if pair else states.FAIL
-        study.add_trial(
-            optuna.create_trial(
-                state=state,
-                values=list(pair) if complete and pair else None,
-                params=config,
-                distributions={name: distributions[name] for name in config},
-                user_attrs=_optuna_attributes(record),
-            )
-        )
-
-
-def _optuna_attributes(record: TrialRecord) -> dict[str, Any]:
-    pair = objectives(record)
-    trial = record.trial
-    facts = {"trial": trial.id, "budget": trial.budget, "rung": trial.rung, "status": status(record)}
-    return facts | (dict(zip(METRICS, pair, strict=True)) if pair else {})
-
-
-def _optuna_distribution(optuna: Any, space: "ConfigurationSpace", domain: Domain) -> Any:
-    if _is_named(domain):
-        return optuna.distributions.CategoricalDistribution(domain.levels)
-    hyperparameter: Any = space[domain.name]
-    whole = isinstance(hyperparameter.default_value, int) and not isinstance(hyperparameter.lower, float)
-    kind = optuna.distributions.IntDistribution if whole else optuna.distributions.FloatDistribution
-    return kind(hyperparameter.lower, hyperparameter.upper, log=bool(hyperparameter.log))

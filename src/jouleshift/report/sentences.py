@@ -4,14 +4,16 @@ The sentences are the report for whoever cannot see the figures or does not want
 claims no more than the numbers support.
 """
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from jouleshift.analysis.digest import Digest, differing
-from jouleshift.analysis.pareto import broken, full_budget, knee, most_frugal, objectives, points_of
+from jouleshift.analysis.pareto import broken, full_budget, knee, most_frugal, points_of
 from jouleshift.analysis.verification import Member, Verification
+from jouleshift.objectives import Constraint, Goal, Objective
 from jouleshift.records import EnergyKind, EnergyReading, Evaluation, Run, TrialRecord
-from jouleshift.report.units import duration, listed, percent, quantity, short_name
+from jouleshift.report.units import amount, duration, listed, percent, quantity, short_name
 from jouleshift.words import count
 
 _HOW: dict[EnergyKind, str] = {
@@ -19,6 +21,9 @@ _HOW: dict[EnergyKind, str] = {
     "estimated": "estimated as time × a stated power, not measured",
     "modelled": "computed, not measured",
 }
+_SAVED: Mapping[Objective, str] = {"energy_j": "energy", "latency_s": "time", "size_bytes": "memory"}
+_PER: Mapping[Objective, str] = {"energy_j": " per image", "latency_s": " per image", "size_bytes": ""}
+"""What an objective of this name is a quantity of, and of what."""
 
 
 def headline(view: Digest) -> str:
@@ -35,11 +40,10 @@ def headline(view: Digest) -> str:
             "configuration has no result, so there is nothing to compare it with."
         )
     if all(r is comparison.default for r in comparison.front):
+        alone = _both(comparison.default.values, view.goal.cost)
         if len(view.of("default", "rejected")) == 1:
-            return (
-                f"Only the default configuration has finished {count(budget, 'epoch')} so far: {_both(view)}."
-            )
-        return f"Nothing dominates the default configuration: it alone is on the front, with {_both(view)}."
+            return f"Only the default configuration has finished {count(budget, 'epoch')} so far: {alone}."
+        return f"Nothing dominates the default configuration: it alone is on the front, with {alone}."
     if not comparison.dominating:
         names = listed([short_name(name) for name in view.goal.objectives])
         return (
@@ -57,60 +61,76 @@ def fresh_seeds(verification: Verification) -> str:
 
 
 def verified_headline(verification: Verification) -> str:
-    """What the front is worth on test images, in one or two sentences."""
+    """What the front is worth on test images, in one or two sentences, and what its constraints rule out."""
+    text, goal = _verified(verification), verification.goal
+    if not goal.constraints:
+        return text
+    every = (*verification.members, *verification.defaults)
+    told = _ruled_out(map(verification.broken, every), goal)
+    return f"{text} Of {count(len(every), 'configuration')} the constraints rule out: {told}."
+
+
+def _verified(verification: Verification) -> str:
+    cost = verification.goal.cost
     how = f"Trained again with {fresh_seeds(verification)} and judged on test images"
     members, default = verification.members, verification.default
     if not members:
         assert default is not None
         return (
             f"{how}, the default configuration, alone on the front, has an accuracy of "
-            f"{percent(1 - default[0])} at {quantity(default[1], 'J')} per image."
+            f"{percent(1 - default['error'])} at {amount(cost, default[cost])}{_PER[cost]}."
         )
     if default is None:
         return (
-            f"{how}, the front holds {count(len(members), 'configuration')}, {_member_span(members)}. "
+            f"{how}, the front holds {count(len(members), 'configuration')}, {_member_span(members, cost)}. "
             "No default configuration to compare it with."
         )
     if not verification.dominating:
-        default_one = f"the default one ({_at(*default)} per image)"
+        default_one = f"the default one ({_at(default, cost)}{_PER[cost]})"
         if len(members) == 1:
-            one = f"the one configuration of the front, {_member_span(members)},"
+            one = f"the one configuration of the front, {_member_span(members, cost)},"
             return f"{how}, {one} does not dominate {default_one}."
-        none = f"none of the {len(members)} configurations of the front, {_member_span(members)},"
+        none = f"none of the {len(members)} configurations of the front, {_member_span(members, cost)},"
         return f"{how}, {none} dominates {default_one}."
     winners = verification.dominating
-    best = max(winners, key=lambda m: (default[0] - m.error) * (default[1] - m.energy_j))
+    names = verification.goal.objectives
+    best = max(winners, key=lambda m: math.prod(default[name] - m.values[name] for name in names))
     verb = "dominates" if len(winners) == 1 else "dominate"
     return (
         f"{how}, {len(winners)} of {count(len(members), 'configuration')} of the front {verb} the default "
-        f"one. Trial {best.found.trial.id} reaches {_instead_of((best.error, best.energy_j), default)}."
+        f"one. Trial {best.found.trial.id} reaches {_instead_of(best.values, default, cost)}."
     )
 
 
-def _member_span(members: Sequence[Member]) -> str:
+def _member_span(members: Sequence[Member], cost: Objective) -> str:
     """From the most accurate to the most frugal; members are in order of their error."""
-    frugal = min(members, key=lambda m: m.energy_j)
-    return _between(*(_at(m.error, m.energy_j) for m in (members[0], frugal)))
+    return _between(members[0].values, min((m.values for m in members), key=lambda v: v[cost]), cost)
 
 
-def _at(error: float, energy_j: float) -> str:
-    return f"{percent(1 - error)} accuracy at {quantity(energy_j, 'J')}"
+def _at(values: Mapping[str, float], cost: Objective) -> str:
+    return f"{percent(1 - values['error'])} accuracy at {amount(cost, values[cost])}"
 
 
-def _between(first: str, last: str) -> str:
-    return f"with {first} per image" if first == last else f"from {first} to {last} per image"
+def _both(values: Mapping[str, float], cost: Objective) -> str:
+    return f"an accuracy of {percent(1 - values['error'])} and {amount(cost, values[cost])}{_PER[cost]}"
 
 
-def _instead_of(found: tuple[float, float], base: tuple[float, float]) -> str:
-    """(error, joules) of a network against those of another; what looks the same is said to be."""
-    accuracy, before = (percent(1 - error) for error, _ in (found, base))
+def _between(one: Mapping[str, float], other: Mapping[str, float], cost: Objective) -> str:
+    first, last = _at(one, cost), _at(other, cost)
+    return f"with {first}{_PER[cost]}" if first == last else f"from {first} to {last}{_PER[cost]}"
+
+
+def _instead_of(found: Mapping[str, float], base: Mapping[str, float], cost: Objective) -> str:
+    """Accuracy and cost of a network against those of another; what looks the same is said to be."""
+    accuracy, before = (percent(1 - values["error"]) for values in (found, base))
     reached = (
         f"the same {before} accuracy" if accuracy == before else f"{accuracy} accuracy instead of {before}"
     )
-    saved = 1 - found[1] / base[1] if base[1] > 0 else 0.0
+    saved = 1 - found[cost] / base[cost] if base[cost] > 0 else 0.0
     if abs(saved) < 0.005:
-        return f"{reached} at the same energy per image"
-    return f"{reached} with {percent(abs(saved), 0)} {'less' if saved > 0 else 'more'} energy per image"
+        return f"{reached} at the same {short_name(cost)}{_PER[cost]}"
+    change = f"{percent(abs(saved), 0)} {'less' if saved > 0 else 'more'} {_SAVED[cost]}"
+    return f"{reached} with {change}{_PER[cost]}"
 
 
 def state_in_words(view: Digest) -> str:
@@ -125,13 +145,18 @@ def state_in_words(view: Digest) -> str:
     return ", ".join(parts) + "." + infeasible_in_words(view)
 
 
+def _ruled_out(broken_ones: Iterable[Sequence[Constraint]], goal: Goal) -> str:
+    """How many break each constraint: "3 by error <= 10 % and 0 by size <= 64 kB"."""
+    every = list(broken_ones)
+    return listed([f"{sum(c in found for found in every)} by {c.text}" for c in goal.constraints])
+
+
 def infeasible_in_words(view: Digest) -> str:
     """Which constraints kept how many finished networks off the front; "" where there are none."""
     if not view.goal.constraints:
         return ""
     full = [p.record for p in view.of("front", "default", "rejected", "infeasible")]
-    counts = {c.text: sum(c in broken(r, view.goal) for r in full) for c in view.goal.constraints}
-    told = listed([f"{number} by {text}" for text, number in counts.items()])
+    told = _ruled_out([broken(r, view.goal) for r in full], view.goal)
     return f" Of {count(len(full), 'network')} at full budget the constraints rule out: {told}."
 
 
@@ -147,15 +172,9 @@ def _nothing_yet(view: Digest) -> str:
     return "No trial has finished yet."
 
 
-def _both(view: Digest) -> str:
-    pair = objectives(view.comparison.default) if view.comparison.default else None
-    assert pair is not None
-    return f"an accuracy of {percent(1 - pair[0])} and {quantity(pair[1], 'J')} per image"
-
-
 def _span(view: Digest) -> str:
-    points = points_of(view.comparison.front)
-    return _between(_at(*points[0]), _at(*points[most_frugal(view.comparison.front)]))
+    values, cost = [record.values for record in view.comparison.front], view.goal.cost
+    return _between(values[0], min(reversed(values), key=lambda v: v[cost]), cost)
 
 
 def _dominating(view: Digest) -> str:
@@ -171,9 +190,8 @@ def _dominating(view: Digest) -> str:
 def _best(view: Digest) -> str:
     comparison = view.comparison
     assert comparison.both is not None and comparison.default is not None
-    mine, base = objectives(comparison.both), objectives(comparison.default)
-    assert mine is not None and base is not None
-    return f"Trial {comparison.both.trial.id} reaches {_instead_of(mine, base)}."
+    reached = _instead_of(comparison.both.values, comparison.default.values, view.goal.cost)
+    return f"Trial {comparison.both.trial.id} reaches {reached}."
 
 
 def show_setting(value: Any) -> str:
@@ -241,5 +259,6 @@ def front_in_words(view: Digest) -> str:
             f"{quantity(result.energy.energy_j, 'J')}."
         )
     if view.comparison.default is not None:
-        text += f" Default configuration: {_both(view).removeprefix('an ')}."
+        known = _both(view.comparison.default.values, "energy_j")
+        text += f" Default configuration: {known.removeprefix('an ')}."
     return text

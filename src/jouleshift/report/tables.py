@@ -2,18 +2,20 @@
 
 `trials.csv` has a row for each trial, `front.csv` one for each of the front. Their columns are
 
-    trial, bracket, rung, budget, seed, status, error, accuracy, energy_j, energy_source, energy_kind,
+    trial, bracket, rung, budget, seed, parent, status, error, accuracy, energy_j, energy_source, energy_kind,
     energy_origin, energy_flags, emissions_g, region, g_per_kwh, pue, size_bytes, latency_s, breaks,
     one for each hyperparameter by its name in the configuration,
-    train_s, energy_s, duration_s
+    train_s, energy_s, duration_s, started_s, ended_s
 
 A report of several runs has a column `run` in front. What is missing is empty, never 0. `status` is `done`,
-`running`, or what went wrong (`diverged`, `out-of-memory`, `timeout`, `crashed`, `refused`). Energy and
-emissions are those of one inference of one image, emissions at `g_per_kwh` of a `region` times `pue`. How an
-energy is known stands beside it: `energy_kind` (measured, estimated, modelled), `energy_origin` (the sensor,
-stated power or hardware profile it rests on), `energy_flags` (quality flags, "; " between them).
-`breaks` lists the constraints that a finished trial does not keep. Only the columns that end in `_s` hold
-times, so the rest of a file is the same, byte for byte, wherever the same trials have run.
+`running`, or what went wrong (`diverged`, `out-of-memory`, `timeout`, `crashed`, `refused`). `parent` is the
+trial of a lower budget that was promoted to this one. Energy and emissions are those of one inference of one
+image, emissions at `g_per_kwh` of a `region` times `pue`. How an energy is known stands beside it:
+`energy_kind` (measured, estimated, modelled), `energy_origin` (the sensor, stated power or hardware profile
+it rests on), `energy_flags` (quality flags, "; " between them). `breaks` lists the constraints that a
+finished trial does not keep. `started_s` and `ended_s` count from the journal's first line. Only the columns
+that end in `_s` hold times, so the rest of a file is the same, byte for byte, wherever the same trials have
+run.
 """
 
 import csv
@@ -38,11 +40,11 @@ Column = tuple[str, list[str]]
 """A heading, whose lines may be broken, and the cells below it."""
 
 LEADING = (
-    "trial", "bracket", "rung", "budget", "seed", "status", "error", "accuracy", "energy_j", "energy_source",
-    "energy_kind", "energy_origin", "energy_flags", "emissions_g", "region", "g_per_kwh", "pue", "size_bytes",
-    "latency_s", "breaks",
+    "trial", "bracket", "rung", "budget", "seed", "parent", "status", "error", "accuracy", "energy_j",
+    "energy_source", "energy_kind", "energy_origin", "energy_flags", "emissions_g", "region", "g_per_kwh",
+    "pue", "size_bytes", "latency_s", "breaks",
 )  # fmt: skip
-TIMES = ("train_s", "energy_s", "duration_s")
+TIMES = ("train_s", "energy_s", "duration_s", "started_s", "ended_s")
 
 
 def hyperparameters(records: Iterable[TrialRecord]) -> tuple[str, ...]:
@@ -74,6 +76,7 @@ def row(
         "rung": trial.rung,
         "budget": trial.budget,
         "seed": trial.seed,
+        "parent": trial.parent,
         "status": status(record),
         "error": done.error if done else None,
         "accuracy": done.accuracy if done else None,
@@ -93,6 +96,8 @@ def row(
         "train_s": done.train_s if done else None,
         "energy_s": done.energy_s if done else None,
         "duration_s": record.duration_s,
+        "started_s": record.started_s,
+        "ended_s": record.ended_s,
     }
 
 
@@ -120,14 +125,14 @@ def to_csv(table: Iterable[Row], header: Sequence[str]) -> str:
     return out.getvalue()
 
 
-def further_objectives(records: Sequence[TrialRecord], goal: Goal) -> list[tuple[tuple[str, str], list[str]]]:
-    """What a goal names beside error and energy: (name, unit) and a cell for each trial."""
+def further_objectives(
+    known: Sequence[Mapping[str, float]], goal: Goal
+) -> list[tuple[tuple[str, str], list[str]]]:
+    """What a goal names beside error and energy: (name, unit) and a cell for each of these values."""
     found = []
     for name in goal.needed:
         if name not in ("error", "energy_j"):
-            values = [
-                r.result.values.get(name) if isinstance(r.result, Evaluation) else None for r in records
-            ]
+            values = [one.get(name) for one in known]
             unit = objective_unit(name, values)
             found.append(((short_name(name), unit.name), [unit.show(value) for value in values]))
     return found
@@ -147,7 +152,8 @@ def front_table(view: Digest, intensity: CarbonIntensity, width: int = 80) -> "G
     comparison, goal = view.comparison, view.goal
     shown = front_and_default(comparison)
     leading = objective_columns(shown, view, intensity)
-    leading += [("\n".join(heading), cells) for heading, cells in further_objectives(shown, goal)]
+    further = further_objectives([r.values for r in shown], goal)
+    leading += [("\n".join(heading), cells) for heading, cells in further]
     names = _that_fit(shown, width - 2 - sum(_width(heading, cells) for heading, cells in leading))
     chosen = [(n.replace("_", "\n"), setting_cells(n, shown)) for n in names]
     table = Table(box=box.SIMPLE_HEAD)

@@ -87,10 +87,15 @@ def objective_unit(objective: str, values: Iterable[float | None]) -> Unit:
     return unit_for(values, _SHOWN[objective][1])
 
 
+def amount(objective: str, value: float) -> str:
+    """`amount("size_bytes", 64e3)` is "64.0 kB"."""
+    base = _SHOWN[objective][1]
+    return quantity(value, base) if base else f"{value:g}"
+
+
 def upper_limit(objective: str, value: float) -> str:
     """`upper_limit("size_bytes", 64e3)` is "size ≤ 64.0 kB"."""
-    name, base = _SHOWN[objective]
-    return f"{name} ≤ {quantity(value, base) if base else f'{value:g}'}"
+    return f"{short_name(objective)} ≤ {amount(objective, value)}"
 
 
 def listed(parts: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from jouleshift.records import CarbonIntensity, Evaluation
 from jouleshift.report.charts import energy_axis
 from jouleshift.report.markup import Markup, element, join
 from jouleshift.report.sentences import fresh_seeds, origin_in_words
-from jouleshift.report.tables import Row, columns, hyperparameters, row, to_csv
+from jouleshift.report.tables import Row, columns, further_objectives, hyperparameters, row, to_csv
 from jouleshift.report.units import Unit, percent, unit_for
 from jouleshift.words import count
 
@@ -40,7 +40,7 @@ def verified_csv(view: Digest, intensity: CarbonIntensity) -> str:
                     "found": member.found.trial.id if member else None,
                     "found_error": member.found_error if member else None,
                     "val_error": done.curve[-1].val_error if done else None,
-                    **row(record, names, intensity),
+                    **row(record, names, intensity, view.goal),
                 }
             )
     return to_csv(table, ("run", "found", "found_error", "val_error", *columns(names)))
@@ -69,15 +69,14 @@ def verified_table(verification: Verification, width: int = 80) -> "Group":
     from rich.table import Table
     from rich.text import Text
 
-    unit = _unit(verification)
+    unit, further = _unit(verification), _further(verification)
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("", "trial", "accuracy\nin search", "validation\nafresh", "test", f"energy\n{unit.name}"):
+    headings = ("", "trial", "accuracy\nin search", "validation\nafresh", "test", f"energy\n{unit.name}")
+    for heading in (*headings, *("\n".join(name) for name, _ in further)):
         table.add_column(Text(heading), justify="right", vertical="bottom", overflow="fold")
-    for member in (*verification.members, *verification.defaults):
-        style = "bold yellow" if member.is_default else None
-        table.add_row(
-            *(Text(text) for text in (_sign(verification, member), *_cells(member, unit))), style=style
-        )
+    for index, member in enumerate((*verification.members, *verification.defaults)):
+        cells = (_sign(verification, member), *_cells(member, unit), *(shown[index] for _, shown in further))
+        table.add_row(*map(Text, cells), style="bold yellow" if member.is_default else None)
     title = Text("The front trained again with fresh seeds, judged on the test split", "bold")
     return Group(title, table, Text(f"{_origin(verification)}."), Text(regression_in_words(verification)))
 
@@ -88,10 +87,21 @@ def _origin(verification: Verification) -> str:
     return origin_in_words(again.energy for member in members for again in member.again)
 
 
+def _further(verification: Verification) -> list[tuple[tuple[str, str], list[str]]]:
+    """The goal's columns beside accuracy and energy."""
+    members = (*verification.members, *verification.defaults)
+    return further_objectives([m.values for m in members], verification.goal)
+
+
 def _sign(verification: Verification, member: Member) -> str:
-    if member.is_default:
-        return "default"
-    return "★" if member in verification.dominating else ""
+    star = "★" if member in verification.dominating else ""
+    return " ".join(filter(None, (star, _note(verification, member))))
+
+
+def _note(verification: Verification, member: Member) -> str:
+    """What is particular of a configuration: "default infeasible"."""
+    words = ("default" if member.is_default else "", "infeasible" if verification.broken(member) else "")
+    return " ".join(filter(None, words))
 
 
 def _cells(member: Member, unit: Unit) -> tuple[str, ...]:
@@ -146,16 +156,21 @@ def _figure(verification: Verification, unit: Unit, figures: dict[str, dict[str,
 
 
 def _html_table(view: Digest, verification: Verification, unit: Unit) -> Markup:
-    headings = ("trial", "accuracy in search", "validation, fresh seeds", "test", f"energy/{unit.name}")
+    further = _further(verification)
+    headings = (
+        *("trial", "accuracy in search", "validation, fresh seeds", "test", f"energy/{unit.name}"),
+        *("/".join(name) for name, _ in further),
+    )
     lines = []
-    for member in (*verification.members, *verification.defaults):
-        name, *cells = _cells(member, unit)
+    for index, member in enumerate((*verification.members, *verification.defaults)):
+        name, *cells = (*_cells(member, unit), *(shown[index] for _, shown in further))
+        note = _note(verification, member)
         star = E("span", "★ ", class_="star") if member in verification.dominating else None
         label = f"{name}{f' ({view.runs[member.run].path.name})' if len(view.runs) > 1 else ''}"
         lines.append(
             E(
                 "tr",
-                E("th", join(star, label, " default" if member.is_default else None), scope="row"),
+                E("th", join(star, label, f" {note}" if note else None), scope="row"),
                 [E("td", cell) for cell in cells],
                 class_="is-default" if member.is_default else None,
             )

@@ -73,10 +73,8 @@ class Mlflow:
         trial, result = progress.trial, progress.result
         run_id = self._run_of(trial)
         if isinstance(result, Evaluation):
-            values = {"error": result.error, "accuracy": result.accuracy, "energy_j": result.energy.energy_j}
-            for name, value in values.items():
-                if value is not None:
-                    self._client.log_metric(run_id, name, value, step=trial.budget)
+            for name, value in {**result.values, "accuracy": result.accuracy}.items():
+                self._client.log_metric(run_id, name, value, step=trial.budget)
             for name in ("source", "kind", "origin"):
                 self._client.set_tag(run_id, f"energy_{name}", getattr(result.energy, name))
         else:

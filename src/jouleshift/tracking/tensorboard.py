@@ -54,10 +54,9 @@ class Tensorboard:
         if isinstance(result, Failure):
             writer.add_text("failure", f"{result.kind}: {result.message}", trial.budget)
         else:
-            values = {"error": result.error, "energy_j": result.energy.energy_j or 0.0}
-            for summary in hparams({**trial.config, "budget": trial.budget}, values):
+            for summary in hparams({**trial.config, "budget": trial.budget}, result.values):
                 writer.file_writer.add_summary(summary)
-            for name, value in values.items():
+            for name, value in result.values.items():
                 writer.add_scalar(name, value, trial.budget)
         self._writers.pop(trial.id).close()
 
