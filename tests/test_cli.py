@@ -85,6 +85,14 @@ class TestBadInput:
         assert str(Path("cats", "7.png")) in message
         assert "--on-corrupt skip" in message
 
+    def test_control_characters_of_a_file_name_do_not_reach_the_terminal(self, tmp_path):
+        for label in ("cats", "dogs"):
+            for number in range(4):
+                picture(tmp_path / "photos" / label / f"{number}.png", 20 * number)
+        (tmp_path / "photos" / "cats" / "a\nb\x1b[31m\x9b.png").write_text("no image")
+        message = self.refused(tmp_path, "search", "photos", "--val-fraction", "0.4")
+        assert "a b [31m .png: " in message and message.strip().isprintable()
+
     def test_parquet_without_images(self, tmp_path):
         pq.write_table(pa.table({"text": ["a", "b"], "label": [0, 1]}), tmp_path / "words.parquet")
         message = self.refused(tmp_path, "search", "words.parquet")

@@ -1,6 +1,11 @@
 """What a search says before its first trial."""
 
+import io
+
+from rich.console import Console
+
 from jouleshift.config import StudyConfig
+from jouleshift.progress import SearchDisplay
 from jouleshift.remarks import remarks
 
 FACTS = {"max_depth": 4, "images": {"skipped": []}}
@@ -39,3 +44,9 @@ def test_a_network_that_cannot_be_exported_is_named_with_layer_reason_and_remedy
     (line,) = remarks(StudyConfig(data="digits"), FACTS | {"obstacle": found})
     assert line.startswith("this network can be searched but not exported, because of act (Hardswish): its")
     assert line.endswith("; replace it by ReLU")
+
+
+def test_control_characters_of_a_file_name_stay_out_of_notes():
+    console = Console(file=io.StringIO(), width=80)
+    SearchDisplay(console).note("1 unreadable image left out: a\nb\x1b[31m.png: empty")
+    assert console.file.getvalue() == "note: 1 unreadable image left out: a b [31m.png: empty\n"
