@@ -45,6 +45,16 @@ class Bug(Exception):  # noqa: N818 - it names what happened
         self.log = log
 
 
+def told(error: BaseException) -> str:
+    """An exception of someone else's code in a line: its kind, and the first line of what it says.
+
+    >>> told(RuntimeError("weights missing\\nin layer 3"))
+    'RuntimeError: weights missing'
+    """
+    first = str(error).strip().partition("\n")[0]
+    return one_line(f"{type(error).__name__}: {first}" if first else type(error).__name__)
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """Return " (did you mean 'x'?)" for the valid name nearest to `name`, or the list of valid names.
 
