@@ -113,6 +113,13 @@ class TestBadInput:
         assert "cannot deploy 1 (GELU)" in message and "ReLU6 before training" in message
         assert not (tmp_path / "runs" / "digits").exists()
 
+    @pytest.mark.parametrize("command", [("search", "digits", "--model"), ("convert",)], ids=lambda c: c[0])
+    def test_a_network_whose_builder_raises(self, tmp_path, command):
+        (tmp_path / "nets.py").write_text("def boom(num_classes, in_channels): return {}['weights']\n")
+        message = self.refused(tmp_path, *command, "nets:boom")
+        assert message == "jouleshift: model 'nets:boom' cannot be built: KeyError: 'weights'\n"
+        assert not (tmp_path / "runs" / "digits-nets.boom").exists()
+
     def test_a_network_that_takes_other_images(self, tmp_path):
         larger = "from torch import nn\ndef net(num_classes, in_channels):\n"
         larger += "    return nn.Sequential(nn.Flatten(), nn.Linear(65, num_classes))\n"
