@@ -125,7 +125,15 @@ class TestBadInput:
         larger += "    return nn.Sequential(nn.Flatten(), nn.Linear(65, num_classes))\n"
         (tmp_path / "larger.py").write_text(larger)
         message = self.refused(tmp_path, "search", "digits", "--model", "larger:net")
-        assert "larger:net does not take images of 1 × 8 × 8: mat1 and mat2 shapes" in message
+        assert "larger:net does not take images of 1 × 8 × 8: RuntimeError: mat1 and mat2 shapes" in message
+
+    @pytest.mark.parametrize("command", [("search", "digits", "--model"), ("measure", "--image-size", "8")])
+    def test_a_network_that_makes_other_logits(self, tmp_path, command):
+        odd = "from torch import nn\ndef net(num_classes, in_channels):\n"
+        odd += "    return nn.Sequential(nn.Flatten(), nn.Linear(64 * in_channels, 7))\n"
+        (tmp_path / "odd.py").write_text(odd)
+        message = self.refused(tmp_path, *command, "odd:net")
+        assert "model 'odd:net' gives (1, 7), not one logit for each of 10 classes" in message
 
     def test_unknown_scheduler(self, tmp_path):
         message = self.refused(tmp_path, "search", "digits", "--scheduler", "mo-hyperbnd")

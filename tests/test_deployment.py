@@ -716,7 +716,7 @@ def test_a_network_by_name_is_measured_on_images_of_a_stated_size():
         ("tiny", {"image_size": 0}, "image_size 0: expected at least 1"),
         ("tiny", {"classes": -1}, "classes -1"),
         ("tiny", {"profile": "asic-44nm"}, "asic-45nm"),
-        ("vgg16", {"image_size": 4}, "vgg16 does not take images of 4 × 4"),
+        ("vgg16", {"image_size": 4}, "vgg16 does not take images of 3 × 4 × 4: RuntimeError: "),
         ("model.onnx", {"channels": 1}, "is an exported file: channels is for networks by name"),
     ],
 )

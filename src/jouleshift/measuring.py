@@ -23,6 +23,7 @@ from jouleshift.deploy.nodes import Float32Array
 from jouleshift.energy.hardware import load_profile, model_energy
 from jouleshift.energy.workload import trace
 from jouleshift.errors import BadInput
+from jouleshift.models.fit import refuse_misfit, usual_size
 from jouleshift.records import EnergyReading
 from jouleshift.words import count
 
@@ -125,17 +126,14 @@ def _check_images(path: Path) -> tuple[Float32Array, Float32Array, bool]:
 
 
 def _by_name(name: str, conditions: Conditions, named: Named) -> list[Measured]:
-    side = named.image_size or (224 if name.endswith("_224") else 32)
+    side = named.image_size or usual_size(name)
     classes, channels = named.classes or 10, named.channels or 3
     profile = load_profile(named.profile or "asic-45nm")
     network = models.create(name, classes, channels).eval()
+    refuse_misfit(name, network, (channels, side, side), classes)
     example = torch.zeros(1, channels, side, side)
-    try:
-        plain = trace(network, example)
-    except RuntimeError as error:
-        raise BadInput(f"{name} does not take images of {side} × {side}: {error!s:.200}") from None
     ran = _eager(network, example.expand(conditions.batch, -1, -1, -1), conditions)
-    task = _task(example.shape[1:], classes)
+    task, plain = _task(example.shape[1:], classes), trace(network, example)
     measured = Measured(f"{name}, float32", "torch", conditions.batch, ran.latency, ran.energy, task)
     shifted = trace(convert(network, _DEPLOYED_FORMAT), example)
     priced = [
