@@ -408,6 +408,31 @@ def test_files_without_a_check_or_with_a_broken_one_are_refused(onnx_file, tmp_p
             measure_model(name, QUICKLY)
 
 
+def test_the_file_of_images_to_check_with_is_not_the_network(onnx_file, tmp_path):
+    kept = tmp_path / "model.check.safetensors"
+    shutil.copy(check_path(onnx_file), kept)
+    with pytest.raises(BadInput, match=r"check a network with, not the network, which is not beside it$"):
+        measure_model(str(kept), QUICKLY)
+    for suffix in (".c", ".onnx"):
+        kept.with_name(f"model{suffix}").touch()
+    with pytest.raises(
+        BadInput, match=r"check a network with, not the network: give model\.c or model\.onnx$"
+    ):
+        measure_model(str(kept), QUICKLY)
+
+
+def test_the_one_network_of_a_folder_is_measured(run, tmp_path):
+    with pytest.raises(BadInput, match=f"{tmp_path} holds 0 exported networks: give a file of one"):
+        measure_model(str(tmp_path), QUICKLY)
+    export_run(run, out=tmp_path / "model.safetensors")
+    (row,) = measure_model(str(tmp_path), QUICKLY)
+    assert row.network == "model.safetensors" and row.check.startswith("bit match: 16 of 16")
+    export_run(run, out=tmp_path / "other.safetensors")
+    two = r"holds 2 exported networks \(model\.safetensors, other\.safetensors\): give a file of one"
+    with pytest.raises(BadInput, match=two):
+        measure_model(str(tmp_path), QUICKLY)
+
+
 def test_a_network_by_name_is_measured_and_priced():
     eager, *priced = measure_model("tiny", QUICKLY)
     assert eager.runtime == "torch" and eager.energy.source == "deployed"

@@ -67,8 +67,10 @@ class Named:
 
 
 def measure_model(model: str, conditions: Conditions, named: Named = Named()) -> list[Measured]:
-    """Measure an exported file, or a network by name. Raises `BadInput`."""
+    """Measure an exported file, or that of a folder, or a network by name. Raises `BadInput`."""
     path = Path(model)
+    if path.is_dir():
+        path = _only_network(path)
     if path.suffix in FORMS:
         if named.given:
             raise BadInput(f"{path} is an exported file: {next(iter(named.given))} is for networks by name")
@@ -78,9 +80,31 @@ def measure_model(model: str, conditions: Conditions, named: Named = Named()) ->
     return _by_name(model, conditions, named)
 
 
+def _only_network(folder: Path) -> Path:
+    found = _networks(folder)
+    if len(found) != 1:
+        names = f" ({', '.join(path.name for path in found)})" if found else ""
+        raise BadInput(f"{folder} holds {count(len(found), 'exported network')}{names}: give a file of one")
+    return found[0]
+
+
+def _networks(folder: Path) -> list[Path]:
+    """The exported files of a folder: those beside which lie images to check them with."""
+    return sorted(path for path in folder.iterdir() if path.suffix in FORMS and check_path(path).is_file())
+
+
+def _refuse_check(path: Path) -> None:
+    """Raise `BadInput` where a file is not a network but the images that one is checked with."""
+    if path.name.endswith(".check.safetensors") and not check_path(path).is_file():
+        checked = [beside.name for beside in _networks(path.parent) if check_path(beside) == path]
+        which = f": give {' or '.join(checked)}" if checked else ", which is not beside it"
+        raise BadInput(f"{path} holds the images to check a network with, not the network{which}")
+
+
 def _exported(path: Path, conditions: Conditions) -> Measured:
     if not path.is_file():
         raise BadInput(f"no file {path}")
+    _refuse_check(path)
     images, logits, exact = _check_images(path)
     wanted = conditions.batch * -(-len(images) // conditions.batch)
     batches = np.resize(images, (wanted, *images.shape[1:]))  # repeats them to fill whole batches

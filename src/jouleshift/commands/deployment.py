@@ -62,7 +62,7 @@ def measure(
     ----------
     model
         model.onnx, model.c, model.pt2 or model.safetensors, as export wrote it (C is compiled and run: only
-        what you trust); or the name of a network
+        what you trust), or a folder with one of them; or the name of a network
     runtime
         onnxruntime, openvino or torch; auto takes what is mostly the fastest, fastest times each first
     batch
