@@ -129,6 +129,9 @@ def test_networks_of_others_are_built_by_path(tmp_path, monkeypatch):
         ("my_networks:boom", "model 'my_networks:boom' cannot be built: RuntimeError: weights missing$"),
         ("broken:net", r"model 'broken:net' cannot be loaded: SyntaxError: '\(' was never closed"),
         ("unlucky:net", "cannot be loaded: ZeroDivisionError"),
+        ("my_networks.py:small", "model 'my_networks.py:small': write my_networks:small$"),
+        ("./sub/nets.py:small", r"write sub\.nets:small$"),
+        ("/elsewhere/nets.py:small", "write nets:small, in the folder /elsewhere$"),
         ("builtins:type", "model 'builtins:type' cannot be built: ValueError: no signature"),
     ):
         with pytest.raises(BadInput, match=message):

@@ -60,6 +60,7 @@ def create(name: str, num_classes: int, in_channels: int = 3) -> nn.Module:
 
 def _foreign(name: str, num_classes: int, in_channels: int) -> nn.Module:
     module, _, attribute = name.partition(":")
+    _refuse_file(name, Path(module), attribute)
     with _of_others(name, "loaded"), _importing_from_here():
         builder = getattr(import_module(module), attribute)
     if not callable(builder):
@@ -74,6 +75,15 @@ def _foreign(name: str, num_classes: int, in_channels: int) -> nn.Module:
     if not isinstance(network, nn.Module):
         raise BadInput(f"model {name!r} returns {type(network).__name__}, not a torch.nn.Module")
     return network
+
+
+def _refuse_file(name: str, path: Path, attribute: str) -> None:
+    """Raise `BadInput`, with the module's name, where someone gives its file."""
+    if path.suffix == ".py":
+        near = path.resolve().is_relative_to(Path.cwd())
+        parts = path.resolve().relative_to(Path.cwd()).with_suffix("").parts if near else (path.stem,)
+        where = "" if near else f", in the folder {path.parent}"
+        raise BadInput(f"model {name!r}: write {'.'.join(parts)}:{attribute}{where}")
 
 
 @contextmanager
