@@ -127,7 +127,10 @@ class TestBadInput:
         message = self.refused(tmp_path, "search", "digits", "--model", "larger:net")
         assert "larger:net does not take images of 1 × 8 × 8: RuntimeError: mat1 and mat2 shapes" in message
 
-    @pytest.mark.parametrize("command", [("search", "digits", "--model"), ("measure", "--image-size", "8")])
+    @pytest.mark.parametrize(
+        "command",
+        [("search", "digits", "--model"), ("measure", "--image-size", "8"), ("convert", "--image-size", "8")],
+    )
     def test_a_network_that_makes_other_logits(self, tmp_path, command):
         odd = "from torch import nn\ndef net(num_classes, in_channels):\n"
         odd += "    return nn.Sequential(nn.Flatten(), nn.Linear(64 * in_channels, 7))\n"

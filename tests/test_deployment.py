@@ -283,6 +283,7 @@ def test_measuring_nothing_or_less_is_refused(arguments):
     [
         (("tiny", "--classes", "0"), "classes 0"),
         (("tiny", "--channels", "-1"), "channels -1"),
+        (("tiny", "--image-size", "0"), "image_size 0"),
         (("json:loads",), "cannot be built"),
         (("tiny", "--layers", "features.1=8"), "layers: 'features.1' matches no convertible layer"),
         (("tiny", "--layers", "first=9"), "layers.first: weight_bits 9"),
@@ -629,6 +630,22 @@ def test_convert_lists_layers_in_formats_of_their_own(capsys, monkeypatch):
         ["features.7", "Conv2d", "Q, 3 bits, reads unsigned 16+16", "layers: features.[37]"],
         ["linear", "Linear", "float32", "layers: last"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "it can be exported as integers"),
+        (
+            ("--mode", "reference"),
+            "it cannot be exported as integers, because of the network: DeepShift's num",
+        ),
+        (("--image-size", 4), "is not known: vgg16 does not take images of 3 × 4 × 4: RuntimeError: "),
+    ],
+)
+def test_convert_says_whether_the_network_can_be_exported(options, said, capsys):
+    command("convert", "vgg16" if "--image-size" in options else "tiny", *options)
+    assert said in capsys.readouterr().out
 
 
 def test_the_default_pick_passes_over_float_networks_and_says_so(run, tmp_path, monkeypatch):
