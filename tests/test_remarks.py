@@ -46,6 +46,15 @@ def test_a_network_that_cannot_be_exported_is_named_with_layer_reason_and_remedy
     assert line.endswith("; replace it by ReLU")
 
 
+def test_operations_without_a_price_are_named_where_energy_is_modelled():
+    modelled, deployed = (StudyConfig(data="digits", energy=source) for source in ("modelled", "deployed"))
+    facts = FACTS | {"uncounted": ["_fft_r2c", "mkldnn_rnn_layer"]}
+    assert remarks(modelled, facts) == [
+        "modelled energy leaves out what has no price: _fft_r2c, mkldnn_rnn_layer"
+    ]
+    assert remarks(deployed, facts) == []
+
+
 def test_control_characters_of_a_file_name_stay_out_of_notes():
     console = Console(file=io.StringIO(), width=80)
     SearchDisplay(console).note("1 unreadable image left out: a\nb\x1b[31m.png: empty")

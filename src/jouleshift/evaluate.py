@@ -92,6 +92,7 @@ class Evaluator:
         self.image_shape = tuple(splits.train.images.shape[1:])
         network = self.build(study.seed)
         refuse_misfit(study.model, network, self.image_shape, len(self.data.class_names))
+        self.workload = trace(network, torch.zeros(1, *self.image_shape))
         self.max_depth = conversion.convertible_layers(network, study.mode)
         self.own_formats = conversion.own_formats(network, study.layers, study.mode)
         self.obstacle = obstacle(network, self.image_shape, study.mode)
@@ -103,13 +104,13 @@ class Evaluator:
     def foreknown(self) -> dict[str, Any]:
         """What `energy.foreknown` needs to price configurations without this network; plain JSON."""
         model = self.build(self.study.seed)
-        workload = trace(model, torch.zeros(1, *self.image_shape))
         depths = conversion.depths(model, self.study.mode)
         counts = {name: model.get_parameter(f"{name}.weight").numel() for name in depths}
         rest = conversion.weight_bytes(model) - 4 * sum(counts.values())
         weights = {**counts, "": rest}
         return {
-            "workload": describe(workload), "depths": depths, "weights": weights, "layers": self.own_formats
+            "workload": describe(self.workload), "depths": depths,
+            "weights": weights, "layers": self.own_formats,
         }  # fmt: skip
 
     @property
@@ -118,6 +119,7 @@ class Evaluator:
         return {
             "max_depth": self.max_depth,
             "obstacle": self.obstacle,
+            "uncounted": list(self.workload.uncounted),
             "classes": list(self.data.class_names),
             "images": {
                 "train": len(self.data.train),
