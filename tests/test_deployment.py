@@ -121,7 +121,7 @@ def test_the_card_tells_grams_accuracy_and_how_to_check(run, onnx_file):
         "as integers",
         "in training's simulation",
     }
-    assert "jouleshift measure model.onnx" in text
+    assert "jouleshift measure model.onnx" in text and "gives the same integers; to check" in text
     assert "modelled, hardware profile asic-45nm" in text and "weight_bits | 4" in text
 
 
@@ -549,6 +549,7 @@ def test_a_network_of_mixed_precision_ships_as_it_was_searched(mixed, tmp_path, 
     assert "| layer features.0 | PS, 8 bits, reads signed 3+5 |" in card
     assert "| layer features.3 | Q, 3 bits, reads unsigned 3+4 |" in card
     assert "| layer linear | float32 |" in card
+    assert "most are still within 2 % of their span" in card and "same integers" not in card
     assert "features.7" not in card
 
 

@@ -20,6 +20,7 @@ from jouleshift.conversion import convert
 from jouleshift.deploy.artefact import FORMS, check_path
 from jouleshift.deploy.measured import Conditions, Latency, Ran, observe, run_alone
 from jouleshift.deploy.nodes import Float32Array
+from jouleshift.deploy.program import NEARLY
 from jouleshift.energy.hardware import load_profile, model_energy
 from jouleshift.energy.workload import trace
 from jouleshift.errors import BadInput
@@ -27,8 +28,6 @@ from jouleshift.models.fit import refuse_misfit, usual_size
 from jouleshift.records import EnergyReading
 from jouleshift.words import count
 
-_NEARLY = 0.02
-"""Of the span of all logits."""
 _DEPLOYED_FORMAT = ShiftConfig(weight_bits=4, act_integer_bits=3, act_fraction_bits=5)
 
 
@@ -123,8 +122,8 @@ def _compared(found: Float32Array, logits: Float32Array, exact: bool) -> tuple[s
     verdict = f"bit match: {same} of {count(len(logits), 'image')}"
     if exact or same == len(logits):
         return verdict, same == len(logits)
-    near = int((abs(found - logits).max(1) <= _NEARLY * np.ptp(logits)).sum())
-    return f"{verdict}, {near} within {100 * _NEARLY:.0f} %: it has float layers", 2 * near > len(logits)
+    near = int((abs(found - logits).max(1) <= NEARLY * np.ptp(logits)).sum())
+    return f"{verdict}, {near} within {100 * NEARLY:.0f} %: it has float layers", 2 * near > len(logits)
 
 
 def _task(image_shape: tuple[int, ...], classes: int) -> str:
