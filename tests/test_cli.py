@@ -85,6 +85,14 @@ class TestBadInput:
         assert str(Path("cats", "7.png")) in message
         assert "--on-corrupt skip" in message
 
+    def test_control_characters_of_a_file_name_do_not_reach_the_terminal(self, tmp_path):
+        for label in ("cats", "dogs"):
+            for number in range(4):
+                picture(tmp_path / "photos" / label / f"{number}.png", 20 * number)
+        (tmp_path / "photos" / "cats" / "a\nb\x1b[31m\x9b.png").write_text("no image")
+        message = self.refused(tmp_path, "search", "photos", "--val-fraction", "0.4")
+        assert "a b [31m .png: " in message and message.strip().isprintable()
+
     def test_parquet_without_images(self, tmp_path):
         pq.write_table(pa.table({"text": ["a", "b"], "label": [0, 1]}), tmp_path / "words.parquet")
         message = self.refused(tmp_path, "search", "words.parquet")
@@ -105,12 +113,30 @@ class TestBadInput:
         assert "cannot deploy 1 (GELU)" in message and "ReLU6 before training" in message
         assert not (tmp_path / "runs" / "digits").exists()
 
+    @pytest.mark.parametrize("command", [("search", "digits", "--model"), ("convert",)], ids=lambda c: c[0])
+    def test_a_network_whose_builder_raises(self, tmp_path, command):
+        (tmp_path / "nets.py").write_text("def boom(num_classes, in_channels): return {}['weights']\n")
+        message = self.refused(tmp_path, *command, "nets:boom")
+        assert message == "jouleshift: model 'nets:boom' cannot be built: KeyError: 'weights'\n"
+        assert not (tmp_path / "runs" / "digits-nets.boom").exists()
+
     def test_a_network_that_takes_other_images(self, tmp_path):
         larger = "from torch import nn\ndef net(num_classes, in_channels):\n"
         larger += "    return nn.Sequential(nn.Flatten(), nn.Linear(65, num_classes))\n"
         (tmp_path / "larger.py").write_text(larger)
         message = self.refused(tmp_path, "search", "digits", "--model", "larger:net")
-        assert "larger:net does not take images of 1 × 8 × 8: mat1 and mat2 shapes" in message
+        assert "larger:net does not take images of 1 × 8 × 8: RuntimeError: mat1 and mat2 shapes" in message
+
+    @pytest.mark.parametrize(
+        "command",
+        [("search", "digits", "--model"), ("measure", "--image-size", "8"), ("convert", "--image-size", "8")],
+    )
+    def test_a_network_that_makes_other_logits(self, tmp_path, command):
+        odd = "from torch import nn\ndef net(num_classes, in_channels):\n"
+        odd += "    return nn.Sequential(nn.Flatten(), nn.Linear(64 * in_channels, 7))\n"
+        (tmp_path / "odd.py").write_text(odd)
+        message = self.refused(tmp_path, *command, "odd:net")
+        assert "model 'odd:net' gives (1, 7), not one logit for each of 10 classes" in message
 
     def test_unknown_scheduler(self, tmp_path):
         message = self.refused(tmp_path, "search", "digits", "--scheduler", "mo-hyperbnd")

@@ -121,7 +121,7 @@ def test_the_card_tells_grams_accuracy_and_how_to_check(run, onnx_file):
         "as integers",
         "in training's simulation",
     }
-    assert "jouleshift measure model.onnx" in text
+    assert "jouleshift measure model.onnx" in text and "gives the same integers; to check" in text
     assert "modelled, hardware profile asic-45nm" in text and "weight_bits | 4" in text
 
 
@@ -283,6 +283,7 @@ def test_measuring_nothing_or_less_is_refused(arguments):
     [
         (("tiny", "--classes", "0"), "classes 0"),
         (("tiny", "--channels", "-1"), "channels -1"),
+        (("tiny", "--image-size", "0"), "image_size 0"),
         (("json:loads",), "cannot be built"),
         (("tiny", "--layers", "features.1=8"), "layers: 'features.1' matches no convertible layer"),
         (("tiny", "--layers", "first=9"), "layers.first: weight_bits 9"),
@@ -408,6 +409,31 @@ def test_files_without_a_check_or_with_a_broken_one_are_refused(onnx_file, tmp_p
             measure_model(name, QUICKLY)
 
 
+def test_the_file_of_images_to_check_with_is_not_the_network(onnx_file, tmp_path):
+    kept = tmp_path / "model.check.safetensors"
+    shutil.copy(check_path(onnx_file), kept)
+    with pytest.raises(BadInput, match=r"check a network with, not the network, which is not beside it$"):
+        measure_model(str(kept), QUICKLY)
+    for suffix in (".c", ".onnx"):
+        kept.with_name(f"model{suffix}").touch()
+    with pytest.raises(
+        BadInput, match=r"check a network with, not the network: give model\.c or model\.onnx$"
+    ):
+        measure_model(str(kept), QUICKLY)
+
+
+def test_the_one_network_of_a_folder_is_measured(run, tmp_path):
+    with pytest.raises(BadInput, match=f"{tmp_path} holds 0 exported networks: give a file of one"):
+        measure_model(str(tmp_path), QUICKLY)
+    export_run(run, out=tmp_path / "model.safetensors")
+    (row,) = measure_model(str(tmp_path), QUICKLY)
+    assert row.network == "model.safetensors" and row.check.startswith("bit match: 16 of 16")
+    export_run(run, out=tmp_path / "other.safetensors")
+    two = r"holds 2 exported networks \(model\.safetensors, other\.safetensors\): give a file of one"
+    with pytest.raises(BadInput, match=two):
+        measure_model(str(tmp_path), QUICKLY)
+
+
 def test_a_network_by_name_is_measured_and_priced():
     eager, *priced = measure_model("tiny", QUICKLY)
     assert eager.runtime == "torch" and eager.energy.source == "deployed"
@@ -523,6 +549,7 @@ def test_a_network_of_mixed_precision_ships_as_it_was_searched(mixed, tmp_path, 
     assert "| layer features.0 | PS, 8 bits, reads signed 3+5 |" in card
     assert "| layer features.3 | Q, 3 bits, reads unsigned 3+4 |" in card
     assert "| layer linear | float32 |" in card
+    assert "most are still within 2 % of their span" in card and "same integers" not in card
     assert "features.7" not in card
 
 
@@ -604,6 +631,22 @@ def test_convert_lists_layers_in_formats_of_their_own(capsys, monkeypatch):
         ["features.7", "Conv2d", "Q, 3 bits, reads unsigned 16+16", "layers: features.[37]"],
         ["linear", "Linear", "float32", "layers: last"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "it can be exported as integers"),
+        (
+            ("--mode", "reference"),
+            "it cannot be exported as integers, because of the network: DeepShift's num",
+        ),
+        (("--image-size", 4), "is not known: vgg16 does not take images of 3 × 4 × 4: RuntimeError: "),
+    ],
+)
+def test_convert_says_whether_the_network_can_be_exported(options, said, capsys):
+    command("convert", "vgg16" if "--image-size" in options else "tiny", *options)
+    assert said in capsys.readouterr().out
 
 
 def test_the_default_pick_passes_over_float_networks_and_says_so(run, tmp_path, monkeypatch):
@@ -716,7 +759,7 @@ def test_a_network_by_name_is_measured_on_images_of_a_stated_size():
         ("tiny", {"image_size": 0}, "image_size 0: expected at least 1"),
         ("tiny", {"classes": -1}, "classes -1"),
         ("tiny", {"profile": "asic-44nm"}, "asic-45nm"),
-        ("vgg16", {"image_size": 4}, "vgg16 does not take images of 4 × 4"),
+        ("vgg16", {"image_size": 4}, "vgg16 does not take images of 3 × 4 × 4: RuntimeError: "),
         ("model.onnx", {"channels": 1}, "is an exported file: channels is for networks by name"),
     ],
 )

@@ -114,6 +114,21 @@ def test_layers_that_the_network_lacks_are_noticed_before_a_teacher_is_trained(t
         Evaluator(study, tmp_path)
 
 
+def test_operations_without_a_price_are_among_the_facts(tmp_path, monkeypatch):
+    (tmp_path / "spectral.py").write_text(
+        "from torch import fft, nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self, num_classes, in_channels):\n"
+        "        super().__init__()\n"
+        "        self.linear = nn.Linear(40 * in_channels, num_classes)\n"
+        "    def forward(self, images):\n"
+        "        return self.linear(fft.rfft(images).real.flatten(1))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    spectral = Evaluator(STUDY.model_copy(update={"model": "spectral:Net"}), tmp_path)
+    assert spectral.facts["uncounted"] == ["_fft_r2c"]
+
+
 @pytest.mark.parametrize(
     "layers", [{}, {"first": {"weight_bits": 8, "act_integer_bits": 3}, "last": "float", "features.3": 6}]
 )

@@ -1,6 +1,11 @@
 """What a search says before its first trial."""
 
+import io
+
+from rich.console import Console
+
 from jouleshift.config import StudyConfig
+from jouleshift.progress import SearchDisplay
 from jouleshift.remarks import remarks
 
 FACTS = {"max_depth": 4, "images": {"skipped": []}}
@@ -39,3 +44,18 @@ def test_a_network_that_cannot_be_exported_is_named_with_layer_reason_and_remedy
     (line,) = remarks(StudyConfig(data="digits"), FACTS | {"obstacle": found})
     assert line.startswith("this network can be searched but not exported, because of act (Hardswish): its")
     assert line.endswith("; replace it by ReLU")
+
+
+def test_operations_without_a_price_are_named_where_energy_is_modelled():
+    modelled, deployed = (StudyConfig(data="digits", energy=source) for source in ("modelled", "deployed"))
+    facts = FACTS | {"uncounted": ["_fft_r2c", "mkldnn_rnn_layer"]}
+    assert remarks(modelled, facts) == [
+        "modelled energy leaves out what has no price: _fft_r2c, mkldnn_rnn_layer"
+    ]
+    assert remarks(deployed, facts) == []
+
+
+def test_control_characters_of_a_file_name_stay_out_of_notes():
+    console = Console(file=io.StringIO(), width=80)
+    SearchDisplay(console).note("1 unreadable image left out: a\nb\x1b[31m.png: empty")
+    assert console.file.getvalue() == "note: 1 unreadable image left out: a b [31m.png: empty\n"

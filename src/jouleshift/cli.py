@@ -18,7 +18,7 @@ from jouleshift.commands import deployment, results
 from jouleshift.commands.front import show_run
 from jouleshift.commands.output import stdout
 from jouleshift.commands.settings import OfLayers, Settings
-from jouleshift.errors import BadInput, Bug
+from jouleshift.errors import BadInput, Bug, one_line
 
 app = App(
     name="jouleshift",
@@ -151,10 +151,10 @@ def run() -> int:
         print(f"jouleshift: unexpected {unexpected}; repeat a flag for several values", file=sys.stderr)
         return 2
     except (BadInput, CycloptsError) as error:
-        print(f"jouleshift: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"jouleshift: {one_line(str(error))}", file=sys.stderr)
         return 2
     except Bug as error:
-        print(f"jouleshift: {error}", file=sys.stderr)
+        print(f"jouleshift: {one_line(str(error))}", file=sys.stderr)
         return 1
     except Exception as error:  # the outermost frame: a bug is logged and reported
         if _is_interruption(error):

@@ -9,15 +9,28 @@ A trial that fails while the search goes on is not an exception but a value: `re
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+def one_line(text: str) -> str:
+    """Text that fits one line of a terminal and does nothing else there: names of files and layers come from
+    outside, and control characters in them would colour it or move its cursor.
+
+    >>> one_line("cat/a\\nb\\x1b[31m.png")
+    'cat/a b [31m.png'
+    """
+    return " ".join(_CONTROLS.sub(" ", text).split())
 
 
 class BadInput(Exception):  # noqa: N818 - it names what happened, not that it is an error
     """One line for the user: what is wrong, where, and the remedy."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(one_line(message))
 
 
 class Unwritable(BadInput):
@@ -30,6 +43,16 @@ class Bug(Exception):  # noqa: N818 - it names what happened
     def __init__(self, log: Path) -> None:
         super().__init__(f"a bug of ours; traceback in {log}")
         self.log = log
+
+
+def told(error: BaseException) -> str:
+    """An exception of someone else's code in a line: its kind, and the first line of what it says.
+
+    >>> told(RuntimeError("weights missing\\nin layer 3"))
+    'RuntimeError: weights missing'
+    """
+    first = str(error).strip().partition("\n")[0]
+    return one_line(f"{type(error).__name__}: {first}" if first else type(error).__name__)
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

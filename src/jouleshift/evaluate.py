@@ -30,6 +30,7 @@ from jouleshift.energy.workload import trace
 from jouleshift.errors import BadInput, Unwritable
 from jouleshift.fidelity import Fidelity, Setting
 from jouleshift.layer_formats import with_bits
+from jouleshift.models.fit import refuse_misfit
 from jouleshift.records import EnergyReading, Epoch, Evaluation, Failure, Trial, Value
 from jouleshift.train.loop import TrainResult, train, validate
 from jouleshift.words import count
@@ -70,6 +71,7 @@ class Evaluator:
     `checkpoints` is the folder where trial N leaves `N.pt` and looks for its parent's. A missing or broken
     checkpoint costs time only: the trial trains from its first epoch and ends with the same weights.
     `split` is where errors are judged; a search judges on the validation images.
+    Raises `BadInput` for data that cannot be read and for a network that does not fit it.
     """
 
     def __init__(self, study: StudyConfig, checkpoints: Path, split: Literal["val", "test"] = "val") -> None:
@@ -89,6 +91,8 @@ class Evaluator:
         self.profile = load_profile(study.profile)
         self.image_shape = tuple(splits.train.images.shape[1:])
         network = self.build(study.seed)
+        refuse_misfit(study.model, network, self.image_shape, len(self.data.class_names))
+        self.workload = trace(network, torch.zeros(1, *self.image_shape))
         self.max_depth = conversion.convertible_layers(network, study.mode)
         self.own_formats = conversion.own_formats(network, study.layers, study.mode)
         self.obstacle = obstacle(network, self.image_shape, study.mode)
@@ -98,20 +102,15 @@ class Evaluator:
 
     @property
     def foreknown(self) -> dict[str, Any]:
-        """What `energy.foreknown` needs to price configurations without this network; plain JSON. Raises
-        `BadInput` where the network does not take such images."""
+        """What `energy.foreknown` needs to price configurations without this network; plain JSON."""
         model = self.build(self.study.seed)
-        try:
-            workload = trace(model, torch.zeros(1, *self.image_shape))
-        except RuntimeError as error:
-            shape, why = " × ".join(map(str, self.image_shape)), str(error).partition("\n")[0]
-            raise BadInput(f"{self.study.model} does not take images of {shape}: {why}") from None
         depths = conversion.depths(model, self.study.mode)
         counts = {name: model.get_parameter(f"{name}.weight").numel() for name in depths}
         rest = conversion.weight_bytes(model) - 4 * sum(counts.values())
         weights = {**counts, "": rest}
         return {
-            "workload": describe(workload), "depths": depths, "weights": weights, "layers": self.own_formats
+            "workload": describe(self.workload), "depths": depths,
+            "weights": weights, "layers": self.own_formats,
         }  # fmt: skip
 
     @property
@@ -120,6 +119,7 @@ class Evaluator:
         return {
             "max_depth": self.max_depth,
             "obstacle": self.obstacle,
+            "uncounted": list(self.workload.uncounted),
             "classes": list(self.data.class_names),
             "images": {
                 "train": len(self.data.train),

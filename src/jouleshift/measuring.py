@@ -20,14 +20,14 @@ from jouleshift.conversion import convert
 from jouleshift.deploy.artefact import FORMS, check_path
 from jouleshift.deploy.measured import Conditions, Latency, Ran, observe, run_alone
 from jouleshift.deploy.nodes import Float32Array
+from jouleshift.deploy.program import NEARLY
 from jouleshift.energy.hardware import load_profile, model_energy
 from jouleshift.energy.workload import trace
 from jouleshift.errors import BadInput
+from jouleshift.models.fit import refuse_misfit, usual_size
 from jouleshift.records import EnergyReading
 from jouleshift.words import count
 
-_NEARLY = 0.02
-"""Of the span of all logits."""
 _DEPLOYED_FORMAT = ShiftConfig(weight_bits=4, act_integer_bits=3, act_fraction_bits=5)
 
 
@@ -66,8 +66,10 @@ class Named:
 
 
 def measure_model(model: str, conditions: Conditions, named: Named = Named()) -> list[Measured]:
-    """Measure an exported file, or a network by name. Raises `BadInput`."""
+    """Measure an exported file, or that of a folder, or a network by name. Raises `BadInput`."""
     path = Path(model)
+    if path.is_dir():
+        path = _only_network(path)
     if path.suffix in FORMS:
         if named.given:
             raise BadInput(f"{path} is an exported file: {next(iter(named.given))} is for networks by name")
@@ -77,9 +79,31 @@ def measure_model(model: str, conditions: Conditions, named: Named = Named()) ->
     return _by_name(model, conditions, named)
 
 
+def _only_network(folder: Path) -> Path:
+    found = _networks(folder)
+    if len(found) != 1:
+        names = f" ({', '.join(path.name for path in found)})" if found else ""
+        raise BadInput(f"{folder} holds {count(len(found), 'exported network')}{names}: give a file of one")
+    return found[0]
+
+
+def _networks(folder: Path) -> list[Path]:
+    """The exported files of a folder: those beside which lie images to check them with."""
+    return sorted(path for path in folder.iterdir() if path.suffix in FORMS and check_path(path).is_file())
+
+
+def _refuse_check(path: Path) -> None:
+    """Raise `BadInput` where a file is not a network but the images that one is checked with."""
+    if path.name.endswith(".check.safetensors") and not check_path(path).is_file():
+        checked = [beside.name for beside in _networks(path.parent) if check_path(beside) == path]
+        which = f": give {' or '.join(checked)}" if checked else ", which is not beside it"
+        raise BadInput(f"{path} holds the images to check a network with, not the network{which}")
+
+
 def _exported(path: Path, conditions: Conditions) -> Measured:
     if not path.is_file():
         raise BadInput(f"no file {path}")
+    _refuse_check(path)
     images, logits, exact = _check_images(path)
     wanted = conditions.batch * -(-len(images) // conditions.batch)
     batches = np.resize(images, (wanted, *images.shape[1:]))  # repeats them to fill whole batches
@@ -98,8 +122,8 @@ def _compared(found: Float32Array, logits: Float32Array, exact: bool) -> tuple[s
     verdict = f"bit match: {same} of {count(len(logits), 'image')}"
     if exact or same == len(logits):
         return verdict, same == len(logits)
-    near = int((abs(found - logits).max(1) <= _NEARLY * np.ptp(logits)).sum())
-    return f"{verdict}, {near} within {100 * _NEARLY:.0f} %: it has float layers", 2 * near > len(logits)
+    near = int((abs(found - logits).max(1) <= NEARLY * np.ptp(logits)).sum())
+    return f"{verdict}, {near} within {100 * NEARLY:.0f} %: it has float layers", 2 * near > len(logits)
 
 
 def _task(image_shape: tuple[int, ...], classes: int) -> str:
@@ -125,17 +149,14 @@ def _check_images(path: Path) -> tuple[Float32Array, Float32Array, bool]:
 
 
 def _by_name(name: str, conditions: Conditions, named: Named) -> list[Measured]:
-    side = named.image_size or (224 if name.endswith("_224") else 32)
+    side = named.image_size or usual_size(name)
     classes, channels = named.classes or 10, named.channels or 3
     profile = load_profile(named.profile or "asic-45nm")
     network = models.create(name, classes, channels).eval()
+    refuse_misfit(name, network, (channels, side, side), classes)
     example = torch.zeros(1, channels, side, side)
-    try:
-        plain = trace(network, example)
-    except RuntimeError as error:
-        raise BadInput(f"{name} does not take images of {side} × {side}: {error!s:.200}") from None
     ran = _eager(network, example.expand(conditions.batch, -1, -1, -1), conditions)
-    task = _task(example.shape[1:], classes)
+    task, plain = _task(example.shape[1:], classes), trace(network, example)
     measured = Measured(f"{name}, float32", "torch", conditions.batch, ran.latency, ran.energy, task)
     shifted = trace(convert(network, _DEPLOYED_FORMAT), example)
     priced = [

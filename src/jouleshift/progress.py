@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from jouleshift.config import StudyConfig
+from jouleshift.errors import one_line
 from jouleshift.fidelity import Fidelity, Setting
 from jouleshift.hpo.study import Progress as Step
 from jouleshift.records import Failure, Trial
@@ -44,7 +45,7 @@ class SearchDisplay:
         self._bar.stop()
 
     def note(self, text: str) -> None:
-        self._console.print(f"note: {escape(text)}", soft_wrap=True, highlight=False)
+        self._console.print(f"note: {escape(one_line(text))}", soft_wrap=True, highlight=False)
 
     def started(self, config: StudyConfig, finished: int, notes: list[str]) -> None:
         self._fidelity = Fidelity.of(config.model_dump())

@@ -21,6 +21,9 @@ EnergySource = Literal["modelled", "deployed", "simulated"]
 EnergyKind = Literal["measured", "estimated", "modelled"]
 """A sensor was read; time × a stated power; or computed from a hardware profile."""
 
+UNCOUNTED = "uncounted-operations"
+"""The flag of a modelled energy that leaves out operations of the network, because they have no price."""
+
 FailureKind = Literal["diverged", "out-of-memory", "timeout", "crashed", "refused"]
 
 

@@ -20,6 +20,8 @@ def remarks(study: StudyConfig, facts: Mapping[str, Any]) -> list[str]:
     if facts.get("obstacle"):
         obstacle = facts["obstacle"].removeprefix("cannot deploy ")
         said.append(f"this network can be searched but not exported, because of {obstacle}")
+    if facts.get("uncounted") and study.energy == "modelled":
+        said.append(f"modelled energy leaves out what has no price: {', '.join(facts['uncounted'])}")
     moved = moved_defaults(study.space, facts["max_depth"])
     if moved:
         changes = ", ".join(f"{name} {usual} → {own}" for name, (usual, own) in moved.items())

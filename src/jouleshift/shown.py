@@ -7,10 +7,13 @@ from rich.table import Table
 from rich.text import Text
 from torch import nn
 
+from jouleshift.config import NumericMode
 from jouleshift.conversion import LayerPlan, weight_bytes
+from jouleshift.deploy.lower import obstacle
 from jouleshift.deploy.measured import Latency
 from jouleshift.exporting import Exported
 from jouleshift.measuring import Measured
+from jouleshift.models.fit import WrongImages, refuse_misfit
 from jouleshift.records import CarbonIntensity
 from jouleshift.report.units import percent, quantity, significant
 from jouleshift.words import count
@@ -48,6 +51,23 @@ def conversion_in_words(
     return [
         f"{name}: {converted} of {count(len(plans), 'layer')}, weights {before:,} bytes → {after:,} ({share})"
     ]
+
+
+def prospect_in_words(
+    name: str, network: nn.Module, image_shape: tuple[int, ...], classes: int, mode: NumericMode
+) -> str:
+    """Whether a network can be exported as integers once it is trained. Raises `BadInput` where it does not
+    make one logit for each class."""
+    try:
+        refuse_misfit(name, network, image_shape, classes)
+    except WrongImages as misfit:
+        return f"whether it can be exported is not known: {misfit}; give --image-size"
+    found = obstacle(network, image_shape, mode).removeprefix("cannot deploy ")
+    return (
+        f"it cannot be exported as integers, because of {found}"
+        if found
+        else "it can be exported as integers"
+    )
 
 
 def _table(*headings: str) -> Table:

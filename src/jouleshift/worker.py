@@ -1,19 +1,21 @@
 """A worker process: evaluates the trials it is sent (see `hpo.seat` for the dialogue).
 
 It ends when its input closes, in the middle of a trial too, so that no orphan goes on writing into a run that
-another process has taken over. Whatever the libraries print goes to standard error, which is the run's log.
+another process has taken over. It also ends with a trial that raises, because what that leaves of libraries
+and devices is unknown. Whatever the libraries print goes to standard error, which is the run's log.
 """
 
 import json
 import os
 import queue
-import sys
 import threading
+import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from jouleshift.errors import BadInput
+from jouleshift.errors import BadInput, told
 from jouleshift.records import to_json, trial_from_json
 
 
@@ -21,7 +23,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     _prefer_to_be_killed()
-    messages = _read_ahead(sys.stdin.buffer)
+    messages = _read_ahead(os.fdopen(os.dup(0), "rb"))
     setup = next(messages)["setup"]
     try:
         serve(setup, messages, answers)
@@ -43,8 +45,22 @@ def serve(setup: dict[str, Any], messages: Iterator[dict[str, Any]], answers: IO
     for message in messages:
         trial = trial_from_json(message["trial"])
         evaluate = evaluator if message.get("measure", True) else evaluator.train_only
-        result = evaluate(trial, on_epoch=lambda epoch: _send(answers, {"epoch": to_json(epoch)}))
+        with _last_words(answers):
+            result = evaluate(trial, on_epoch=lambda epoch: _send(answers, {"epoch": to_json(epoch)}))
         _send(answers, {"result": None if result is None else to_json(result)})
+
+
+@contextmanager
+def _last_words(answers: IO[str]) -> Iterator[None]:
+    """Say what a trial dies of: the traceback to the log, its last line to whoever waits."""
+    try:
+        yield
+    except BadInput:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        _send(answers, {"crashed": told(error)})
+        raise SystemExit(1) from error
 
 
 def _send(answers: IO[str], message: dict[str, Any]) -> None:
@@ -53,7 +69,10 @@ def _send(answers: IO[str], message: dict[str, Any]) -> None:
 
 
 def _read_ahead(stdin: IO[bytes]) -> Iterator[dict[str, Any]]:
-    """Messages as they come, read by a thread that ends the process when the input closes."""
+    """Messages as they come, read by a thread that ends the process when the input closes.
+
+    The stream must be the thread's own: at its end Python locks `sys.stdin`, and aborts where a thread reads.
+    """
     waiting: queue.Queue[dict[str, Any]] = queue.Queue()
 
     def read() -> None:

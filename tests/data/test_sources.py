@@ -173,6 +173,18 @@ def test_hidden_files_junk_and_link_loops_are_harmless(photos):
     assert red(load(str(photos), seed=0).train) == expected
 
 
+def test_folders_inside_a_class_folder_are_of_that_class(photos):
+    before = load(str(photos), seed=0)
+    (photos / "cat" / "indoors" / "asleep").mkdir(parents=True)
+    for number, image in enumerate(sorted((photos / "cat").glob("*.png"))):
+        image.rename(photos / "cat" / "indoors" / ("asleep" if number % 2 else "") / image.name)
+    after = load(str(photos), seed=0)
+    assert after.class_names == before.class_names
+    for part in ("train", "val", "test"):
+        found, expected = (getattr(splits, part).labels.bincount().tolist() for splits in (after, before))
+        assert found == expected
+
+
 def test_a_linked_class_folder_counts(photos, tmp_path):
     elsewhere = write_classes(tmp_path / "elsewhere", {"fox": 6}, start=100)
     (photos / "fox").symlink_to(elsewhere / "fox", target_is_directory=True)

@@ -301,10 +301,49 @@ def test_make_check_compares_the_examples(tiny, tmp_path):
     write_c(program, tmp_path, "tiny", pictures)
     command = ["make", "-C", str(tmp_path), "check", "CFLAGS=-O1"]
     assert subprocess.run(command, capture_output=True).returncode == 0
+    assert "example images, bit for bit" in (tmp_path / "README.md").read_text()
     expected = np.fromfile(tmp_path / "expected.f32", np.float32)
-    expected[3] += 1
+    expected[3] = np.nextafter(expected[3], np.float32(np.inf))
     expected.tofile(tmp_path / "expected.f32")
     assert subprocess.run(command, capture_output=True).returncode != 0
+
+
+def test_make_check_lets_float_layers_differ_a_little_and_says_by_how_much(tmp_path):
+    if shutil.which("make") is None:
+        pytest.skip("there is no make here")
+    program = lower(shifted(Everything(), layers={"head": "float"}), images(16))
+    write_c(program, tmp_path, "net", images(4).numpy())
+    assert "most within 2 % of the span of all logits" in (tmp_path / "README.md").read_text()
+    expected = np.fromfile(tmp_path / "expected.f32", np.float32).reshape(4, -1)
+
+    def check(*off: float) -> tuple[int, str]:
+        changed = expected.copy()
+        changed[: len(off), 0] += np.ptp(expected) * np.array(off, np.float32)
+        changed.tofile(tmp_path / "expected.f32")
+        command = ["make", "-s", "-C", str(tmp_path), "check", "CFLAGS=-O1"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+
+    code, said = check(0.01, 0.01, 0.01, 0.01)
+    assert code == 0 and "0 of 4 images have the expected logits, 4 to within 2 % of the span" in said
+    code, said = check(0.01, -0.05)
+    assert code == 0 and "3 to within 2 %" in said
+    code, said = check(-0.05, 0.05)
+    assert code != 0 and "this is not the network exported" in said
+
+
+def test_main_compares_as_many_images_as_there_are_logits(tiny, tmp_path):
+    program, pictures = tiny
+    binary = build(write_c(program, tmp_path, "tiny", pictures).source, cc=CC)
+    logits = (tmp_path / "expected.f32").read_bytes()
+    for wrong, said in (
+        (logits[:-4], b"fewer logits than images"),
+        (2 * logits, b"fewer images than logits"),
+    ):
+        (tmp_path / "wrong.f32").write_bytes(wrong)
+        command = (binary, "-c", tmp_path / "wrong.f32", tmp_path / "examples.f32")
+        done = subprocess.run(command, capture_output=True)
+        assert done.returncode == 1 and said in done.stderr
 
 
 def test_what_c_cannot_hold_is_refused(tmp_path):

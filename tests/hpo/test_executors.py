@@ -55,6 +55,7 @@ def test_what_a_worker_has_to_say_arrives(tmp_path):
     [
         ("killed", {}, "out-of-memory", "killed 3 times by the system (signal 9)"),
         ("exit", {}, "crashed", "exit code 5; see run.log"),
+        ("raise", {}, "crashed", "IndexError: no such pixel"),
         ("hang", {"timeout_s": 1.0}, "timeout", "longer than 1 s"),
         ("hog", {"memory_mb": 200}, "out-of-memory", "more than 200 MB"),
     ],

@@ -28,6 +28,8 @@ def main() -> None:
         match trial["config"]["do"]:
             case "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
+            case "raise":
+                say({"crashed": "IndexError: no such pixel"})
             case "exit":
                 sys.exit(5)
             case "hang":

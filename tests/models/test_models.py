@@ -114,7 +114,10 @@ def test_networks_of_others_are_built_by_path(tmp_path, monkeypatch):
         "def colour_only(num_classes): return nn.Linear(3, num_classes)\n"
         "def wrong(num_classes): return 1\n"
         "number = 1\n"
+        "def boom(num_classes): raise RuntimeError('weights missing\\nsecond line')\n"
     )
+    (tmp_path / "broken.py").write_text("net = (")
+    (tmp_path / "unlucky.py").write_text("1 / 0")
     monkeypatch.chdir(tmp_path)
     assert models.create("my_networks:small", 5, 1)(torch.zeros(2, 1, 8, 8)).shape == (2, 5)
     assert models.create("torchvision.models:squeezenet1_1", 7)(torch.zeros(1, 3, 64, 64)).shape == (1, 7)
@@ -123,6 +126,13 @@ def test_networks_of_others_are_built_by_path(tmp_path, monkeypatch):
         ("no_such_module:small", "cannot be loaded.*no_such_module"),
         ("my_networks:wrong", "returns int"),
         ("my_networks:number", "no function"),
+        ("my_networks:boom", "model 'my_networks:boom' cannot be built: RuntimeError: weights missing$"),
+        ("broken:net", r"model 'broken:net' cannot be loaded: SyntaxError: '\(' was never closed"),
+        ("unlucky:net", "cannot be loaded: ZeroDivisionError"),
+        ("my_networks.py:small", "model 'my_networks.py:small': write my_networks:small$"),
+        ("./sub/nets.py:small", r"write sub\.nets:small$"),
+        ("/elsewhere/nets.py:small", "write nets:small, in the folder /elsewhere$"),
+        ("builtins:type", "model 'builtins:type' cannot be built: ValueError: no signature"),
     ):
         with pytest.raises(BadInput, match=message):
             models.create(name, 5)

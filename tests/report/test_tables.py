@@ -136,6 +136,15 @@ def test_terminal_table_says_where_joules_and_grams_come_from():
     assert text.endswith("emissions at 450 g CO₂eq/kWh (world, 2023).")
 
 
+def test_terminal_table_names_what_energies_leave_out():
+    flagged = TrialRecord(record(1).trial, evaluation(0.1, 4e-9, flags=("uncounted-operations",)))
+    run = run_of(flagged, record(2, 0.3, 5e-9))
+    run = replace(run, env={**run.env, "uncounted": ["_fft_r2c", "mkldnn_rnn_layer"]})
+    told = "uncounted-operations: energies leave out what has no price, _fft_r2c, mkldnn_rnn_layer."
+    assert told in " ".join(printed(run, 120).split())
+    assert "uncounted" not in printed(run_of(record(1, 0.1, 4e-9)), 120)
+
+
 @pytest.mark.parametrize("depths", [(0, 5), (0, 0)])
 def test_terminal_table_calls_a_network_without_shift_layers_float(depths):
     first, second = ({"shift_depth": depth} for depth in depths)

@@ -62,7 +62,7 @@ def measure(
     ----------
     model
         model.onnx, model.c, model.pt2 or model.safetensors, as export wrote it (C is compiled and run: only
-        what you trust); or the name of a network
+        what you trust), or a folder with one of them; or the name of a network
     runtime
         onnxruntime, openvino or torch; auto takes what is mostly the fastest, fastest times each first
     batch
@@ -101,10 +101,11 @@ def convert(
     *,
     classes: int = 10,
     channels: int = 3,
+    image_size: int | None = None,
     layers: OfLayers = (),
     settings: ShiftSettings = None,
 ) -> None:
-    """Convert a network to shift layers and list what was converted, what not, and why.
+    """Convert a network to shift layers: what was converted, what not, and why; whether it can be exported.
 
     Parameters
     ----------
@@ -114,18 +115,23 @@ def convert(
         number of classes
     channels
         channels of the images
+    image_size
+        pixels of each side, of images to try it on; 32, or 224 for names that end in _224
     """
-    for name, number in (("classes", classes), ("channels", channels)):
-        if number < 1:
+    for name, number in (("classes", classes), ("channels", channels), ("image_size", image_size)):
+        if number is not None and number < 1:
             raise BadInput(f"{name} {number}: expected at least 1")
     formats = formats_of(layers)  # refused before torch is loaded
 
     from jouleshift.conversion import convert as convert_network
     from jouleshift.conversion import plan
     from jouleshift.models import create
-    from jouleshift.shown import conversion_in_words, conversion_table
+    from jouleshift.models.fit import usual_size
+    from jouleshift.shown import conversion_in_words, conversion_table, prospect_in_words
 
     network, config = create(model, classes, channels), settings or ShiftConfig()
+    side = image_size or usual_size(model)
+    prospect = prospect_in_words(model, network, (channels, side, side), classes, config.mode)
     plans = plan(network, config, layers=formats)
-    shifted = convert_network(network, config, layers=formats)
-    show(stdout(), conversion_table(plans), conversion_in_words(model, plans, network, shifted))
+    words = conversion_in_words(model, plans, network, convert_network(network, config, layers=formats))
+    show(stdout(), conversion_table(plans), [*words, prospect])

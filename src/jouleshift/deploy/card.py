@@ -15,7 +15,7 @@ import numpy as np
 import yaml
 
 from jouleshift.deploy import nodes as p
-from jouleshift.deploy.program import IntegerProgram
+from jouleshift.deploy.program import NEARLY, IntegerProgram
 from jouleshift.records import CarbonIntensity, EnergyReading
 from jouleshift.words import count
 
@@ -51,7 +51,11 @@ def write_card(card: Card, program: IntegerProgram, files: Sequence[Path], path:
 def render(card: Card, program: IntegerProgram, files: Sequence[Path]) -> str:
     """The card's text."""
     parts = [_head(card), f"# {card.name}", _summary(card, program), _input(card), _results(card, program)]
-    parts += [_check(files), _table("Configuration", card.configuration), _table("Versions", card.versions)]
+    parts += [
+        _check(program, files),
+        _table("Configuration", card.configuration),
+        _table("Versions", card.versions),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -174,7 +178,7 @@ def _how(reading: EnergyReading) -> str:
     return f"{reading.kind}, {reading.origin}{interval}{flags}"
 
 
-def _check(files: Sequence[Path]) -> str:
+def _check(program: IntegerProgram, files: Sequence[Path]) -> str:
     names = ", ".join(f"`{path.name}`" for path in files)
     runnable = [path for path in files if path.suffix in (".onnx", ".pt2", ".safetensors")]
     commands = [f"jouleshift measure {path.name}" for path in runnable if ".check." not in path.name]
@@ -183,13 +187,16 @@ def _check(files: Sequence[Path]) -> str:
     text = "\n".join(commands)
     openvino = (
         "\n\nOpenVINO adds roundings of its own when it reads the ONNX file; through "
-        '`jouleshift.deploy.runtime.load(file, "openvino")` it is exact.'
+        '`jouleshift.deploy.runtime.load(file, "openvino")` it does not.'
     )
     warning = openvino if any(path.suffix == ".onnx" for path in files) else ""
-    return (
-        f"## Files\n\n{names}. Every executor gives the same integers; to check that these still do, on "
-        f"images kept beside the model:\n\n```\n{text}\n```{warning}"
+    promise = (
+        "Every executor gives the same integers; to check that these still do"
+        if program.all_integer
+        else "Each executor sums the float32 layers in its own order, so logits may differ a little; to "
+        f"check that most are still within {100 * NEARLY:.0f} % of their span"
     )
+    return f"## Files\n\n{names}. {promise}, on images kept beside the model:\n\n```\n{text}\n```{warning}"
 
 
 def _table(title: str, values: Mapping[str, Any]) -> str:

@@ -24,6 +24,10 @@ from jouleshift.deploy import reference
 from jouleshift.deploy.nodes import Float32Array, FloatLayer, ShiftLayer, Steps
 from jouleshift.quant.packing import packed_size
 
+NEARLY = 0.02
+"""Where a program has float layers: how far an executor's logits may be off, of the span of all logits, for
+most images. Each sums floats in an order of its own."""
+
 
 @dataclass(frozen=True)
 class IntegerProgram(Steps):

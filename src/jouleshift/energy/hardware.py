@@ -32,7 +32,7 @@ from jouleshift.energy.profile import MacCost, Profile
 from jouleshift.energy.work import FLOAT_BITS, WEIGHTED, LayerWork, Workload
 from jouleshift.errors import BadInput, nearest
 from jouleshift.handwritten import load_mapping
-from jouleshift.records import EnergyReading
+from jouleshift.records import UNCOUNTED, EnergyReading
 
 Cause = Literal["shifts", "adds", "multiplications", "weight_memory", "activation_memory", "requantisation"]
 CAUSES: tuple[Cause, ...] = get_args(Cause)
@@ -138,7 +138,7 @@ def with_memory(
             total[cause] += picojoules * _JOULES_PER_PICOJOULE
         total["weight_memory"] += profile.weight_memory_pj(layer, held_bits) * _JOULES_PER_PICOJOULE
         total["activation_memory"] += profile.activation_memory_pj(layer, live_bits) * _JOULES_PER_PICOJOULE
-    flags = {"uncounted-operations"} if uncounted else set[str]()
+    flags = {UNCOUNTED} if uncounted else set[str]()
     if any(cost.multiplied for cost in costs):
         flags.add(MULTIPLIED)
     return EnergyBreakdown(profile.name, layers, tuple(sorted(flags)))

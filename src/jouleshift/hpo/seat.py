@@ -5,7 +5,7 @@ own (`python -m jouleshift.worker`), which speaks JSON lines over its standard i
 data set and its libraries loaded between trials, and is replaced when it dies:
 
     → {"setup": {…}}      ← {"ready": {…}, "foreknown": {…}} or {"bad_input": "…"}
-    → {"trial": {…}}      ← {"epoch": {…}} or {"note": "…"} …  ← {"result": {…}}
+    → {"trial": {…}}      ← {"epoch": {…}} or {"note": "…"} …  ← {"result": {…}} or {"crashed": "…"}
 
 With "measure": false beside the trial, a result of null says that it is trained and in its checkpoint.
 
@@ -178,6 +178,9 @@ class _Process:
                 raise _Ended
             if "result" in answer:
                 return answer["result"]
+            if "crashed" in answer:
+                self._condemn(Failure("crashed", answer["crashed"]))
+                continue
             self._enforce_limits(work)
             if "note" in answer:
                 on_note(answer["note"])

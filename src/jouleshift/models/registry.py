@@ -15,7 +15,7 @@ from pathlib import Path
 
 from torch import nn
 
-from jouleshift.errors import BadInput, nearest
+from jouleshift.errors import BadInput, nearest, told
 
 Builder = Callable[[int, int], nn.Module]
 
@@ -60,23 +60,39 @@ def create(name: str, num_classes: int, in_channels: int = 3) -> nn.Module:
 
 def _foreign(name: str, num_classes: int, in_channels: int) -> nn.Module:
     module, _, attribute = name.partition(":")
-    try:
-        with _importing_from_here():
-            builder = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise BadInput(f"model {name!r} cannot be loaded: {error}") from None
+    _refuse_file(name, Path(module), attribute)
+    with _of_others(name, "loaded"), _importing_from_here():
+        builder = getattr(import_module(module), attribute)
     if not callable(builder):
         raise BadInput(f"model {name!r} is no function that builds a network")
-    channels = next((p for p in ("in_channels", "in_chans") if p in signature(builder).parameters), None)
+    with _of_others(name, "built"):
+        takes = signature(builder).parameters
+    channels = next((parameter for parameter in ("in_channels", "in_chans") if parameter in takes), None)
     if channels is None and in_channels != 3:
         raise BadInput(f"model {name!r} takes no in_channels, and the images have {in_channels}")
-    try:
+    with _of_others(name, "built"):
         network = builder(num_classes=num_classes, **({channels: in_channels} if channels else {}))
-    except TypeError as error:
-        raise BadInput(f"model {name!r} cannot be built: {error}") from None
     if not isinstance(network, nn.Module):
         raise BadInput(f"model {name!r} returns {type(network).__name__}, not a torch.nn.Module")
     return network
+
+
+def _refuse_file(name: str, path: Path, attribute: str) -> None:
+    """Raise `BadInput`, with the module's name, where someone gives its file."""
+    if path.suffix == ".py":
+        near = path.resolve().is_relative_to(Path.cwd())
+        parts = path.resolve().relative_to(Path.cwd()).with_suffix("").parts if near else (path.stem,)
+        where = "" if near else f", in the folder {path.parent}"
+        raise BadInput(f"model {name!r}: write {'.'.join(parts)}:{attribute}{where}")
+
+
+@contextmanager
+def _of_others(name: str, done: str) -> Iterator[None]:
+    """Whatever someone else's code raises is theirs to mend, so it is told in a line."""
+    try:
+        yield
+    except Exception as error:
+        raise BadInput(f"model {name!r} cannot be {done}: {told(error)}") from error
 
 
 @contextmanager

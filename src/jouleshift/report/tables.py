@@ -27,7 +27,7 @@ from jouleshift.analysis.digest import Digest
 from jouleshift.analysis.pareto import USUAL_GOAL, Comparison, broken
 from jouleshift.analysis.pick import is_float
 from jouleshift.objectives import Goal
-from jouleshift.records import CarbonIntensity, Evaluation, Failure, TrialRecord, Value
+from jouleshift.records import UNCOUNTED, CarbonIntensity, Evaluation, Failure, TrialRecord, Value
 from jouleshift.report.sentences import energy_stamp
 from jouleshift.report.units import objective_unit, percent, short_name, unit_for
 
@@ -84,7 +84,7 @@ def row(
         "energy_source": done.energy.source if done else None,
         "energy_kind": done.energy.kind if done else None,
         "energy_origin": done.energy.origin if done else None,
-        "energy_flags": "; ".join(done.energy.flags) or None if done else None,
+        "energy_flags": "; ".join(_flags(record)) or None,
         "emissions_g": None if energy_j is None else intensity.emissions_g(energy_j),
         "region": intensity.region,
         "g_per_kwh": intensity.grams_per_kwh,
@@ -166,6 +166,9 @@ def front_table(view: Digest, intensity: CarbonIntensity, width: int = 80) -> "G
     below = [_caption(comparison, goal)]
     if any(is_float(record, view.runs[0].config) for record in shown):
         below += ["float: a float32 network, without a shift layer; it cannot be exported as integers."]
+    if any(UNCOUNTED in _flags(record) for record in shown):
+        left_out = ", ".join(view.runs[0].env.get("uncounted", ["operations"]))
+        below += [f"{UNCOUNTED}: energies leave out what has no price, {left_out}."]
     if shown:
         below += [f"{energy_stamp(view)}; emissions at {intensity.in_short}."]
     return Group(title, *([table] if shown else []), *map(Text, below))
@@ -261,6 +264,10 @@ def show_value(value: Value | None) -> str:
     if value is None:
         return "–"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _flags(record: TrialRecord) -> tuple[str, ...]:
+    return record.result.energy.flags if isinstance(record.result, Evaluation) else ()
 
 
 def _energy(record: TrialRecord) -> float | None:

@@ -1,7 +1,8 @@
 """Write an integer program as C99: NAME.h, NAME.c, main.c, Makefile, README.md, example images to check with.
 
 `nodes` says what each node becomes, `layout` where values and working memory lie, `kernels` supplies the
-functions. The result equals `deploy.reference` integer for integer; `make check` in the folder compares.
+functions. The result equals `deploy.reference` integer for integer, and where layers stayed float nearly so;
+`make check` in the folder compares.
 """
 
 import re
@@ -16,7 +17,7 @@ from jouleshift.deploy.c import nodes
 from jouleshift.deploy.c.kernels import rendered
 from jouleshift.deploy.c.layout import Layout, lay_out
 from jouleshift.deploy.c.piece import Context, Piece, elements, storage, value_bytes
-from jouleshift.deploy.program import IntegerProgram
+from jouleshift.deploy.program import NEARLY, IntegerProgram
 
 _FILES = Path(__file__).parent / "files"
 _LONGEST_NAME = 40
@@ -217,4 +218,22 @@ def _facts(program: IntegerProgram, written: Written) -> dict[str, object]:
         "shape": " × ".join(map(str, program.input.shape)),
         "quantised": quantised,
         "logits": logits,
+        "nearly": NEARLY,
+        "percent": f"{100 * NEARLY:.0f}",
+        **_comparison(program),
     }
+
+
+def _comparison(program: IntegerProgram) -> dict[str, str]:
+    """How `make check` compares, as an option of main.c and in words."""
+    if program.all_integer:
+        bits = "-b examples.f32 | cmp - expected.f32"
+        return {"compare": bits, "exactly": "bit for bit", "between": ""}
+    near = f"within {100 * NEARLY:.0f} % of the span of all logits"
+    between = (
+        "\nLayers that stayed float32 are summed here in another order than by the reference: a logit may "
+        "differ in its\nlast bits, and now and then an integer behind such a layer. So `make check` asks "
+        f"that those of most images are\n{near} of what the reference gives, and says how many "
+        "images\nhave every bit.\n"
+    )
+    return {"compare": "-c expected.f32 examples.f32", "exactly": f"most {near}", "between": between}

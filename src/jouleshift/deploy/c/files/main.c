@@ -1,10 +1,12 @@
 /* Reads images and prints their logits, one image a line.
 
-       @name@ [-q] [-b] [FILE]
+       @name@ [-q] [-b | -c EXPECTED] [FILE]
 
    FILE (or standard input) holds images one after another, each @NAME@_INPUT_SIZE numbers, channel by channel
    and row by row, in this machine's byte order: float32 as the network was trained on them; with -q integers as
-   @NAME@_pixel, already quantised. With -b logits are written as float32, not as text. */
+   @NAME@_pixel, already quantised. With -b logits are written as float32, not as text. With -c they are compared
+   with those in the file EXPECTED, as -b writes them, and the program fails unless most images come within
+   @percent@ % of the span of all logits: what remains is the order in which layers of floats add. */
 #include "@name@.h"
 
 #include <stdio.h>
@@ -61,16 +63,74 @@ static void show(const @name@_logit *logits, int binary)
     }
 }
 
+/* The largest less the smallest number of a file of float32. */
+static float span(FILE *from)
+{
+    float value, low = 0, high = 0;
+    int first = 1;
+
+    for (; fread(&value, sizeof value, 1, from) == 1; first = 0) {
+        low = first || value < low ? value : low;
+        high = first || value > high ? value : high;
+    }
+    rewind(from);
+    return high - low;
+}
+
+struct tally {
+    long images, same, near;
+    float bound;
+};
+
+/* Compares one image's logits with the next ones expected; 0 where there are none. */
+static int compare(const @name@_logit *logits, FILE *expected, struct tally *tally)
+{
+    static float wanted[@NAME@_OUTPUT_SIZE];
+    int same = 1, near = 1;
+    size_t i;
+
+    if (fread(wanted, sizeof wanted, 1, expected) != 1) {
+        return 0;
+    }
+    for (i = 0; i < @NAME@_OUTPUT_SIZE; i++) {
+        float off = (float)logits[i] * @NAME@_OUTPUT_STEP - wanted[i];
+
+        same = same && off == 0;
+        near = near && off <= tally->bound && -off <= tally->bound;
+    }
+    tally->images++;
+    tally->same += same;
+    tally->near += near;
+    return 1;
+}
+
+static int verdict(const struct tally *tally, FILE *expected)
+{
+    printf("%ld of %ld images have the expected logits, %ld to within @percent@ %% of the span of all logits\n",
+           tally->same, tally->images, tally->near);
+    if (fgetc(expected) != EOF) {
+        return complain("there are fewer images than logits", "");
+    }
+    return 2 * tally->near > tally->images ? 0 : complain("this is not the network exported", "");
+}
+
 int main(int argc, char **argv)
 {
     static @name@_logit logits[@NAME@_OUTPUT_SIZE];
     int quantised = 0, binary = 0, i;
-    FILE *from = stdin;
+    struct tally tally = {0, 0, 0, 0};
+    FILE *from = stdin, *expected = NULL;
     size_t bytes;
 
     for (i = 1; i < argc; i++) {
         if (strcmp(argv[i], "-b") == 0) {
             binary = 1;
+        } else if (strcmp(argv[i], "-c") == 0 && i + 1 < argc) {
+            expected = fopen(argv[++i], "rb");
+            if (expected == NULL) {
+                return complain("cannot read ", argv[i]);
+            }
+            tally.bound = @nearly@f * span(expected);
 #ifdef @NAME@_QUANTISED_INPUT
         } else if (strcmp(argv[i], "-q") == 0) {
             quantised = 1;
@@ -85,13 +145,20 @@ int main(int argc, char **argv)
         }
     }
     while ((bytes = next(from, quantised, logits)) == sizeof image) {
-        show(logits, binary);
+        if (expected == NULL) {
+            show(logits, binary);
+        } else if (!compare(logits, expected, &tally)) {
+            return complain("there are fewer logits than images", "");
+        }
     }
     if (ferror(from)) {
         return complain("reading failed", "");
     }
     if (bytes != 0) {
         return complain("the last image is incomplete", "");
+    }
+    if (expected != NULL) {
+        return verdict(&tally, expected);
     }
     return fflush(stdout) == 0 ? 0 : complain("writing failed", "");
 }
