@@ -75,8 +75,9 @@ def test_workers_die_and_join_and_every_trial_has_its_result(tmp_path):
 def test_a_worker_at_its_time_limit_hands_its_trial_on(tmp_path):
     notes = []
     with DaskProcesses(tmp_path, workers=1) as dask, pool_of(dask, tmp_path, notes=notes) as pool:
-        pool.submit(trial(1, "sleep"))
-        time.sleep(0.3)
+        mark = tmp_path / "begun"
+        pool.submit(Trial(1, {"do": "hang once", "mark": str(mark)}, 1, 0))
+        until(mark.exists)
         dask.workers[0].terminate()
         dask.add()
         (done,) = collect(pool, 1)

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 from tests.toys import evaluation
 
@@ -32,6 +33,11 @@ def main() -> None:
                 say({"crashed": "IndexError: no such pixel"})
             case "exit":
                 sys.exit(5)
+            case "hang once":
+                mark = Path(trial["config"]["mark"])
+                if not mark.exists():
+                    mark.touch()
+                    time.sleep(600)
             case "hang":
                 time.sleep(600)
             case "hog":
