@@ -400,9 +400,12 @@ def test_files_without_a_check_or_with_a_broken_one_are_refused(onnx_file, tmp_p
     save_file({"images": np.zeros(3, np.float32), "logits": np.zeros(3, np.float32)}, check_path(path))
     with pytest.raises(BadInput, match="does not hold images"):
         measure_model(str(path), QUICKLY)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").touch()
     for name, message in (
         ("nothing.onnx", "no file"),
-        (str(tmp_path), "takes"),
+        (str(tmp_path / "empty"), "holds 0 exported networks"),
+        (str(tmp_path / "notes.txt"), "takes"),
         ("resnet2", "unknown model"),
     ):
         with pytest.raises(BadInput, match=message):

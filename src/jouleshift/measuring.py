@@ -89,7 +89,11 @@ def _only_network(folder: Path) -> Path:
 
 def _networks(folder: Path) -> list[Path]:
     """The exported files of a folder: those beside which lie images to check them with."""
-    return sorted(path for path in folder.iterdir() if path.suffix in FORMS and check_path(path).is_file())
+    try:
+        files = sorted(folder.iterdir())
+    except OSError as error:
+        raise BadInput(f"cannot read {folder}: {error.strerror or error}") from None
+    return [path for path in files if path.suffix in FORMS and check_path(path).is_file()]
 
 
 def _refuse_check(path: Path) -> None:

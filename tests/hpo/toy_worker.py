@@ -31,6 +31,7 @@ def main() -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
             case "raise":
                 say({"crashed": "IndexError: no such pixel"})
+                sys.exit(1)
             case "exit":
                 sys.exit(5)
             case "hang once":
