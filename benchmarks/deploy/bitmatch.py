@@ -2,11 +2,12 @@
 
     python -m benchmarks.deploy.bitmatch --data 'folder/cifar10-*.parquet' [--images 1000] [--only train]
 
-Each network is trained, lowered, and run as ONNX in ONNX Runtime and OpenVINO, as a PyTorch module, as a .pt2
-file and as compiled C. The reference is the NumPy oracle on the first `--oracle` images and the PyTorch
-executor on all of them; the two must agree on the first. "simulated" is the accuracy before the export, in
-training's simulation. MobileNetV2 and GoogLeNet see images of 16 pixels: with 32 training would take hours.
-Goes on where it was stopped. Prints a row each; results in benchmarks/results/bitmatch.csv.
+Each network is trained, lowered, and run as ONNX in ONNX Runtime and OpenVINO, as a PyTorch module, from
+.pt2 and .safetensors files, and as compiled C. The reference is the NumPy oracle on the first `--oracle`
+images and the PyTorch executor on all of them; the two must agree on the first. "simulated" is the accuracy
+before the export, in training's simulation. MobileNetV2 and GoogLeNet see images of 16 pixels: with 32
+training would take hours. Goes on where it was stopped. Prints a row each; results in
+benchmarks/results/bitmatch.csv.
 """
 
 import argparse
@@ -98,11 +99,11 @@ def batched(run: Callable[[Float32Array], Float32Array], images: Float32Array) -
     return np.concatenate([run(part) for part in np.array_split(images, max(1, len(images) // 50))])
 
 
-def exported(program: IntegerProgram, images: Float32Array) -> Float32Array:
+def from_file(program: IntegerProgram, suffix: str, images: Float32Array) -> Float32Array:
     with TemporaryDirectory() as name:
-        path = Path(name) / "network.pt2"
+        path = Path(name) / f"network{suffix}"
         export(program, path, torch.from_numpy(images[:2]))
-        return batched(load_runtime(path), images)
+        return batched(load_runtime(path, "torch"), images)
 
 
 def executors(program: IntegerProgram, images: Float32Array, oracle: int) -> dict[str, Float32Array]:
@@ -111,7 +112,8 @@ def executors(program: IntegerProgram, images: Float32Array, oracle: int) -> dic
     logits["reference"] = program.run(images[:oracle])
     for runtime in ("onnxruntime", "openvino"):
         logits[runtime] = batched(load_runtime(program, runtime, 2), images)
-    logits["torch.export"] = exported(program, images)
+    logits["torch.export"] = from_file(program, ".pt2", images)
+    logits["safetensors"] = from_file(program, ".safetensors", images)
     logits["c"] = in_c(program, images)
     return logits
 

@@ -43,9 +43,19 @@ def browser(tmp_path_factory):
         yield made
 
 
+DRAWN = (
+    "const plot = document.getElementById('front-plot');"
+    "const started = plot?.classList.contains('js-plotly-plot');"
+    "return !started || !!plot.querySelector('.scatterlayer path, .js-fill')"
+)
+"""Whether the figure of the front has its points, where it is drawn at all."""
+
+
 @pytest.fixture
 def opened(browser, tmp_path):
     """Write the page of runs and open it; afterwards the console must hold no error."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
     from jouleshift.analysis.digest import digest
     from jouleshift.records import CarbonIntensity
     from jouleshift.report.html import page
@@ -60,6 +70,7 @@ def opened(browser, tmp_path):
         path.write_text(text, encoding="utf-8")
         assert path.stat().st_size < 6_000_000
         browser.get(path.as_uri())
+        WebDriverWait(browser, 10).until(lambda _: browser.execute_script(DRAWN))
         return browser
 
     yield open_report
