@@ -148,14 +148,18 @@ def test_the_runtimes_to_time_are_those_that_are_exact():
     assert candidates(PROGRAMS["wide, 32 bits"]().program()) == ["onnxruntime"]
 
 
-@each_with(
-    "chain relu6",
-    "chain linear",
-    "residual",
-    "residual, 16 bits",
-    "joined",
-    "wide, 32 bits",
-    "wide, 36 bits",
+@every_executor
+@pytest.mark.parametrize(
+    "name",
+    [
+        "chain relu6",
+        "chain linear",
+        "residual",
+        "residual, 16 bits",
+        "joined",
+        "wide, 32 bits",
+        "wide, 36 bits",
+    ],
 )
 def test_every_value_on_the_way_equals_the_oracle(executor, name):
     if name in REFUSED.get(executor, ()):
