@@ -565,9 +565,12 @@ def test_a_trial_out_of_memory_fails_and_the_search_goes_on(tmp_path):
     done = jouleshift(
         "search", "digits", *QUICK, "--trials", "2", "--trial-memory-mb", "64", "--out", "run", cwd=tmp_path
     )
-    assert done.returncode == 0, done.stderr
     assert [record.result.kind for record in store.read_run(tmp_path / "run").trials] == ["out-of-memory"] * 2
-    assert "no trial has succeeded" in done.stdout.lower()
+    assert done.returncode == 2, "there is no network for whatever comes next in a script"
+    line = "jouleshift: run: no trial has succeeded, the last one failed with out-of-memory"
+    assert [said.startswith(line) for said in done.stderr.strip().splitlines()] == [True]
+    assert "2 failed, the last with out-of-memory" in done.stdout
+    assert (tmp_path / "run" / "report.html").exists()
 
 
 def test_help_lists_no_flag_that_is_refused_and_no_default_that_is_false(tmp_path):

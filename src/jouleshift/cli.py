@@ -1,6 +1,6 @@
 """The command line: thin commands over `api`, imports as late as possible.
 
-Exit codes: 0 done, 2 bad input (one line on stderr), 130 interrupted (what is finished is kept), 1 a bug of
+Exit codes: 0 done, 2 bad input or no network found (one line on stderr), 130 interrupted (what is finished is kept), 1 a bug of
 ours (the traceback goes into a log whose path is printed).
 """
 
@@ -9,7 +9,7 @@ import tempfile
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
@@ -19,6 +19,9 @@ from jouleshift.commands.front import show_run
 from jouleshift.commands.output import stdout
 from jouleshift.commands.settings import OfLayers, Settings
 from jouleshift.errors import BadInput, Bug, one_line
+
+if TYPE_CHECKING:
+    from jouleshift.records import Run
 
 app = App(
     name="jouleshift",
@@ -140,6 +143,18 @@ def _search(
     if result.ended_early is not None:
         console.print(f"The search ended early: {result.ended_early}.", soft_wrap=True, highlight=False)
     console.print(f"report: {result.report}", markup=False, highlight=False, soft_wrap=True)
+    _refuse_without_network(result.run)
+
+
+def _refuse_without_network(run: "Run") -> None:
+    """A search that brought no network at all has failed, whatever comes next in a script."""
+    from jouleshift.records import Failure
+
+    results = [record.result for record in run.trials if record.result is not None]
+    failures = [result for result in results if isinstance(result, Failure)]
+    if failures and len(failures) == len(results):
+        last = f"{failures[-1].kind}: {failures[-1].message}"
+        raise BadInput(f"{run.path}: no trial has succeeded, the last one failed with {last}")
 
 
 def run() -> int:

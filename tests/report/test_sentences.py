@@ -48,7 +48,9 @@ def test_headline_says_that_nothing_dominates():
 def test_headline_of_runs_with_little_to_show():
     assert said() == "No trial has finished yet."
     assert said(record(1, bracket=-1)) == "No trial has finished yet."
-    assert "No trial has succeeded: 1 failed" in said(record(1, bracket=-1, failure=Failure("crashed", "x")))
+    assert "1 failed, the last with crashed: x." in said(
+        record(1, bracket=-1, failure=Failure("crashed", "x"))
+    )
     assert "full 9 epochs yet" in said(record(1, 0.5, 1.0, budget=1))
     assert said(DEFAULT).startswith("Only the default configuration has finished 9 epochs")
     assert "has no result" in said(

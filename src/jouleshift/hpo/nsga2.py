@@ -14,7 +14,7 @@ Needs `pip install 'jouleshift[nsga2]'`.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 _POPULATION = 20
 _TRIES = 1000
 """Children without a new configuration after which the space counts as exhausted."""
-_EXCESS = "excess"
 
 
 class Nsga2(Scheduler):
@@ -81,9 +80,8 @@ class Nsga2(Scheduler):
     def _tell_excess(self, child: Any, values: Mapping[str, float]) -> None:
         """Tell Optuna a child's objectives, and by which share it is above each limit; what is not known
         counts as within."""
-        limits = self.problem.constraints.items()
-        excess = [(values[name] - limit) / (abs(limit) or 1.0) for name, limit in limits if name in values]
-        child.set_user_attr(_EXCESS, excess)
+        for name, limit in self.problem.constraints.items():
+            child.set_constraint(name, (values.get(name, limit) - limit) / (abs(limit) or 1.0))
         self._study.tell(child, [values.get(name, 0.0) for name in self.problem.objectives])
 
     def _fail(self, child: Any) -> None:
@@ -134,21 +132,12 @@ def _optuna() -> Any:
 
 def _study(problem: Problem) -> Any:
     optuna = _optuna()
-    constrained = {"constraints_func": _excesses} if problem.constraints else {}
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            sampler = optuna.samplers.NSGAIISampler(
-                population_size=_POPULATION, seed=problem.seed, **constrained
-            )
+            sampler = optuna.samplers.NSGAIISampler(population_size=_POPULATION, seed=problem.seed)
         return optuna.create_study(sampler=sampler, directions=["minimize"] * len(problem.objectives))
     finally:
         optuna.logging.set_verbosity(verbosity)
-
-
-def _excesses(trial: Any) -> Sequence[float]:
-    """How far a result is above each limit; at most 0 is within."""
-    found: Sequence[float] = trial.user_attrs.get(_EXCESS, [])
-    return found

@@ -11,8 +11,9 @@ from typing import Any
 from jouleshift.analysis.digest import Digest, differing
 from jouleshift.analysis.pareto import broken, full_budget, knee, most_frugal, points_of
 from jouleshift.analysis.verification import Member, Verification
+from jouleshift.errors import one_line
 from jouleshift.objectives import Constraint, Goal, Objective
-from jouleshift.records import EnergyKind, EnergyReading, Evaluation, Run, TrialRecord
+from jouleshift.records import EnergyKind, EnergyReading, Evaluation, Failure, Run, TrialRecord
 from jouleshift.report.units import amount, duration, listed, percent, quantity, short_name
 from jouleshift.words import count
 
@@ -161,15 +162,20 @@ def infeasible_in_words(view: Digest) -> str:
 
 
 def _nothing_yet(view: Digest) -> str:
-    done, failed = len(view.results), len(view.of("failed"))
+    done, failed = len(view.results), view.of("failed")
     budget = max(full_budget(run) for run in view.runs)
     if any(broken(p.record, view.goal) for p in view.of("default", "infeasible")):
         return f"No network trained for {count(budget, 'epoch')} keeps the constraints yet."
     if done:
         return f"No trial has finished the full {count(budget, 'epoch')} yet, so there is no front to show."
     if failed:
-        return f"No trial has succeeded: {failed} failed. The list of failures below says why."
+        return f"No trial has succeeded: {len(failed)} failed, the last with {_why(failed[-1].record)}."
     return "No trial has finished yet."
+
+
+def _why(record: TrialRecord) -> str:
+    assert isinstance(record.result, Failure)
+    return f"{record.result.kind}: {one_line(record.result.message).rstrip('.')}"
 
 
 def _span(view: Digest) -> str:
