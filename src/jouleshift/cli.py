@@ -1,7 +1,7 @@
 """The command line: thin commands over `api`, imports as late as possible.
 
-Exit codes: 0 done, 2 bad input or no network found (one line on stderr), 130 interrupted (what is finished is kept), 1 a bug of
-ours (the traceback goes into a log whose path is printed).
+Exit codes: 0 done, 2 bad input or a search without any network (one line on stderr), 130 interrupted (what is
+finished is kept), 1 a bug of ours (the traceback goes into a log whose path is printed).
 """
 
 import sys
