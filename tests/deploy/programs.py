@@ -11,6 +11,7 @@ import numpy as np
 from jouleshift.deploy import nodes as p
 from jouleshift.deploy.checks import check, positions
 from jouleshift.deploy.program import IntegerProgram
+from jouleshift.deploy.quantiser import attainable
 from jouleshift.quant.fixed_point import FixedPoint
 
 U8, S8 = FixedPoint(3, 5, signed=False), FixedPoint(3, 5)
@@ -72,7 +73,7 @@ class Builder:
         low = positive * lowest + negative * highest + np.minimum(bias, 0)
         spread = np.sqrt((integers.astype(float) ** 2).sum(1).clip(1)) * max(abs(lowest), highest) / 2
         wanted = 100.0 if fmt is None else float(p.limits(fmt)[1])
-        multiplier = (wanted / spread * self.rng.uniform(0.3, 1.5, out)).astype(np.float32)
+        multiplier = attainable((wanted / spread * self.rng.uniform(0.3, 1.5, out)).astype(np.float32))
         bits = 32 if max(high.max(), -low.min()) < 1 << 31 else 64
         shape = (out,) if geometry is None else (out, *positions(geometry, read.shape))
         value = p.Value(self._name(), shape, fmt)

@@ -18,6 +18,7 @@ from jouleshift.config import ShiftConfig
 from jouleshift.conversion import convert
 from jouleshift.data import sources
 from jouleshift.data.batches import evaluation_batches, prepare, training_batches
+from jouleshift.deploy import bounds
 from jouleshift.deploy import nodes as p
 from jouleshift.deploy.c import write_c
 from jouleshift.deploy.c.build import build, executor
@@ -25,6 +26,7 @@ from jouleshift.deploy.lower import lower
 from jouleshift.deploy.onnx import to_onnx, write_onnx
 from jouleshift.deploy.onnx_reader import read_onnx
 from jouleshift.deploy.program import IntegerProgram
+from jouleshift.deploy.quantiser import attainable
 from jouleshift.deploy.runtime import Run, candidates, choose, load
 from jouleshift.deploy.storage import save_program
 from jouleshift.deploy.torch_module import write_exported
@@ -197,6 +199,41 @@ def test_a_million_values_near_half_steps(executor):
     wanted = np.clip(np.rint(scaled), -128, 127).astype(np.float32) / 32
     assert wanted.size > 2_000_000
     assert np.count_nonzero(EXECUTORS[executor](program)(images) != wanted) == 0
+
+
+def decisive_sums(multiplier: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """For each multiplier (n,) a sum whose product is rounded differently with one of the float32 numbers
+    beside it; 0 where none was found."""
+    beside = [(multiplier.view(np.int32) + step).view(np.float32) for step in (-1, 1)]
+    found = np.zeros(len(multiplier), np.int64)
+    for half_step in rng.permutation(254) + 0.5:
+        sums = np.rint(half_step / multiplier.astype(float)).astype(np.int64)
+        product = np.rint(sums.astype(np.float32) * multiplier)
+        decides = sum(np.rint(sums.astype(np.float32) * other) != product for other in beside) > 0
+        found = np.where((found == 0) & decides & (sums < 1 << 23), sums, found)
+    return found
+
+
+@every_executor
+@pytest.mark.parametrize("as_lowered", [True, False], ids=["as lowered", "any multiplier"])
+def test_the_last_digit_of_a_multiplier_decides(executor, as_lowered):
+    """Sums, here of blank images, where the next float32 number would give another byte: in all channels."""
+    made = Builder((4, 5, 5), 7)
+    made.layer(made.quantise(U8), U8, 4096, SAME)
+    layer = made.nodes[-1]
+    assert isinstance(layer, p.ShiftLayer)
+    multiplier = np.exp(made.rng.uniform(np.log(2e-5), np.log(2e-3), 4096)).astype(np.float32)
+    multiplier = attainable(multiplier) if as_lowered else multiplier
+    bias = decisive_sums(multiplier, made.rng)
+    assert np.mean(bias > 0) > 0.9
+    low, high = bounds.partial_sums(layer.weights.integers, U8, bias)
+    made.nodes[-1] = replace(
+        layer, multiplier=multiplier, bias=bias, smallest=int(low.min()), largest=int(high.max())
+    )
+    program = made.program()
+    wanted = np.rint(bias.astype(np.float32) * multiplier) / 32
+    result = EXECUTORS[executor](program)(np.zeros((2, 4, 5, 5), np.float32))
+    assert np.count_nonzero(result != wanted.astype(np.float32).reshape(-1, 1, 1)) == 0
 
 
 @every_executor

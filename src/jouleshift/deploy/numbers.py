@@ -7,8 +7,9 @@ follows the sum in one factor s_c and offset o_c,
     y_c = s_c · Σ ± 2^(t_c − d) q 2^−f + o_c
         = s_c · u_c · Σ ± (q << (D_c − d)) + o_c,      u_c = 2^(t_c − D_c − f)
 
-so the multiplier is |s_c| · u_c · 2^(f_out), the bias o_c · 2^(f_out) / multiplier, rounded, and signs flip
-where s_c < 0. The bias is the one thing that is rounded here; it is off by at most half a unit of the sum.
+so the multiplier is |s_c| · u_c · 2^(f_out) in float32, or a neighbour of that (`quantiser`), the bias
+o_c · 2^(f_out) / multiplier, rounded, and signs flip where s_c < 0. The bias is off by at most half a unit of
+the sum.
 
 No sum overflows: the largest and smallest partial sum, over all orders and all images, follow from the
 weights and the input's limits, and choose accumulators of 32 or 64 bits.
@@ -20,6 +21,7 @@ from jouleshift.deploy import bounds
 from jouleshift.deploy import nodes as p
 from jouleshift.deploy.bounds import IntegerArray
 from jouleshift.deploy.fold import FloatArray
+from jouleshift.deploy.quantiser import attainable
 from jouleshift.deploy.refusals import refusal
 from jouleshift.errors import BadInput
 from jouleshift.nn.layers import ShiftLayer
@@ -74,7 +76,7 @@ def multiplier_and_bias(
     the bias within 2^30, or within what is large beside the channel's own sums.
     """
     least = np.maximum(np.abs(offset) / np.maximum(_LARGEST_BIAS, 64 * bound), 2.0**-60)
-    multiplier = np.maximum(scale, least).astype(np.float32)
+    multiplier = attainable(np.maximum(scale, least).astype(np.float32))
     return multiplier, np.rint(offset / multiplier.astype(np.float64)).astype(np.int64)
 
 

@@ -13,8 +13,10 @@ without VNNI add them: 2 · 255 · 64 < 2^15.
 OpenVINO fuses the same graph differently: it scales first and adds a float bias then, two roundings more, and
 about one value in a million comes out one step off. It gets a form in which nothing is left to round but what
 the program rounds. Bytes are dequantised with scale 1, to *whole numbers* in float32; sum and bias are whole
-numbers; a Clip at the bounds of the sum, which never acts, keeps the multiplication behind it; Round before
-QuantizeLinear keeps it out of the quantiser's own arithmetic. All of it still becomes one int8 convolution.
+numbers. Where an unsigned byte has no limits of its own, its QuantizeLinear multiplies, too (`quantiser`).
+Elsewhere a Clip at the bounds of the sum, which never acts, keeps the multiplication behind it, and Round
+before QuantizeLinear keeps it out of the quantiser's own arithmetic. All of it still becomes one int8
+convolution.
 
 Whole numbers also carry what bytes cannot, on either runtime, as far as float32 is exact (`deploy.exact`).
 ONNX Runtime goes on beyond that, slowly: values travel in float64 and sums are put together (`onnx_wide`).
@@ -31,11 +33,12 @@ import onnx
 import jouleshift
 from jouleshift.deploy import nodes as p
 from jouleshift.deploy.exact import LARGEST_WHOLE, LARGEST_WIDE, reaches
-from jouleshift.deploy.onnx_carriers import IMAGES, Carriers, Limits, zero_point
+from jouleshift.deploy.onnx_carriers import IMAGES, Carriers, Limits, fits_byte, zero_point
 from jouleshift.deploy.onnx_graph import Float, Graph, Name
 from jouleshift.deploy.onnx_sums import Sums, exceed, per_channel, window
 from jouleshift.deploy.onnx_weights import Weights
 from jouleshift.deploy.program import IntegerProgram
+from jouleshift.deploy.quantiser import scale_for
 from jouleshift.deploy.storage import describe
 from jouleshift.errors import BadInput
 
@@ -221,7 +224,7 @@ class _Writer:
         both_bytes = self._carriers.is_byte(source) and self._carriers.is_byte(node.output)
         if both_bytes and node.fits_int8:
             self._fused_layer(node, source)
-        else:
+        elif not (self._takes_quantiser(node) and self._quantised_layer(node, source)):
             self._whole_layer(node, source)
 
     def _fused_layer(self, node: p.ShiftLayer, source: p.Value) -> None:
@@ -238,6 +241,19 @@ class _Writer:
         inputs = [self._carriers.scaled(source), weight, bias]
         result = self._sums.weighted(inputs, node.geometry, f"{name}/sum")
         self._carriers.keep_scaled(node.output, result, (node.lowest, node.highest))
+
+    def _takes_quantiser(self, node: p.ShiftLayer) -> bool:
+        """Whether multiplication and limits can be left to the quantiser of whole numbers."""
+        saturates = (node.lowest, node.highest) == (0, 255) and fits_byte(node.output)
+        return saturates and not self._carriers.as_bytes and not np.isnan(scale_for(node.multiplier)).any()
+
+    def _quantised_layer(self, node: p.ShiftLayer, source: p.Value) -> bool:
+        """The sum as a whole number, then a quantiser; nothing, False, where the sum is not of bytes."""
+        total = self._sums.of_bytes(node, source)
+        if total is None:
+            return False
+        self._carriers.keep_quantised(node.output, total, scale_for(node.multiplier))
+        return True
 
     def _whole_layer(self, node: p.ShiftLayer, source: p.Value) -> None:
         """The sum as a whole number, then one multiplication and one rounding."""

@@ -93,6 +93,13 @@ class Carriers:
             byte = self._quantised(value, source, value.fixed.step, f"{value.name}/unclamped")
             self.clip_byte(value, byte, limits)
 
+    def keep_quantised(self, value: p.Value, total: Name, scales: p.Float32Array) -> None:
+        """Make an unsigned value of bytes to pass through by a quantiser with a scale for each channel."""
+        scale = self._graph.constant(f"{value.name}/scale", scales)
+        zero = self._graph.constant(f"{value.name}/zero", np.zeros(len(scales), np.uint8))
+        byte = self._graph.add("QuantizeLinear", [total, scale, zero], f"{value.name}/byte", axis=1)
+        self._dequantised(value, byte, 1, self.name(value))
+
     def clip_byte(self, value: p.Value, byte: Name, limits: Limits) -> None:
         """Make a value of bytes that are still to be clamped."""
         zero = zero_point(value.fixed)

@@ -38,6 +38,14 @@ class Sums:
         what = f"{node.layer}: sums of {bits}-bit activations and weights up to 2^{span}"
         raise BadInput(f"{what} {exceed(LARGEST_WHOLE)}")
 
+    def of_bytes(self, node: p.ShiftLayer, source: p.Value) -> Name | None:
+        """bias + Σ weight · q of bytes by weights of a byte, which is one integer convolution; None where it
+        takes more."""
+        split = parts(node, source.fixed, in_bytes=True) if fits_byte(source) else []
+        if len(split) != 1 or not _in_bytes(source, split[0]):
+            return None
+        return self._part(node, source, split[0], part_name(node.output.name, 0))
+
     def of_windows(self, node: p.AveragePool, source: p.Value, most: float) -> Name:
         """The sum of each window in float32; `most` is the largest magnitude of one of integers."""
         name, graph, geometry = node.output.name, self._graph, node.geometry
@@ -86,7 +94,7 @@ class Sums:
         graph = self._graph
         whole = self._weights.whole(node.output.name, node.weights)
         weight = self._weights.between(whole, part.exponent, part.end, f"{name}/weight")
-        if fits_byte(source) and np.abs(part.integers).max() <= 1 << BYTE_SPAN:
+        if _in_bytes(source, part):
             inputs = [self._weights.in_bytes(weight), graph.scalar(1), graph.scalar(0, np.int8)]
             weight = graph.add("DequantizeLinear", inputs, f"{weight}/whole")
         products = self.weighted([self._carriers.whole(source), weight], node.geometry, f"{name}/products")
@@ -95,6 +103,10 @@ class Sums:
         if part.exponent == 0:
             return total
         return graph.add("Mul", [total, graph.scalar(2.0**part.exponent)], f"{name}/shifted")
+
+
+def _in_bytes(source: p.Value, part: Part) -> bool:
+    return fits_byte(source) and bool(np.abs(part.integers).max() <= 1 << BYTE_SPAN)
 
 
 def exceed(most: int) -> str:
