@@ -18,7 +18,7 @@ from jouleshift.deploy.lower import lower, obstacle
 from jouleshift.deploy.reference import execute
 from jouleshift.errors import BadInput
 from jouleshift.nn.layers import ShiftLayer
-from tests.deploy.networks import EIGHT_BITS, Chain, Everything, images, shifted
+from tests.deploy.networks import EIGHT_BITS, Chain, Everything, PreActivation, images, shifted
 
 
 def simulated(model: nn.Module, batch: Tensor) -> np.ndarray:
@@ -178,6 +178,45 @@ def test_the_papers_default_format_is_as_fine_as_its_simulation():
     for model in (shifted(Chain(), default), shifted(Everything(), default)):
         wanted = simulated(model, images(16))
         assert np.abs(lower(model, images(16)).run(images(16).numpy()) - wanted).max() < 1e-4
+
+
+SKIPS = {
+    "a sum": lambda: None,
+    "a layer without ReLU": lambda: nn.Conv2d(8, 8, 1),
+    "a pool": lambda: nn.MaxPool2d(3, 1, 1),
+}
+
+
+@pytest.mark.parametrize("skip", SKIPS)
+def test_a_relu_takes_no_negatives_from_who_else_reads(skip):
+    model, batch = shifted(PreActivation(SKIPS[skip]())), images(64)
+    program = lower(model, batch)
+    logits, wanted = program.run(batch.numpy()), simulated(model, batch)
+    assert np.abs(logits - wanted).max() < 0.2 * wanted.std()
+    assert (logits.argmax(1) == wanted.argmax(1)).mean() > 0.9
+
+
+def test_a_relu_reads_16_and_16_bits_beside_a_sum():
+    """33 bits hold both what the ReLU keeps and the negatives."""
+    for skip in (None, nn.Conv2d(8, 8, 1)):
+        model = shifted(PreActivation(skip), ShiftConfig())
+        wanted = simulated(model, images(16))
+        assert np.abs(lower(model, images(16)).run(images(16).numpy()) - wanted).max() < 1e-4
+
+
+def test_what_relus_alone_read_keeps_no_sign():
+    """The negatives of a pool before a ReLU are nobody's: a byte is enough."""
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(8, 4, 1), nn.Flatten())
+    program = lower(shifted(network), images(4))
+    assert {p.container_bits(node.output.fixed) for node in program.nodes[:-2]} == {8}
+
+
+def test_readers_whom_no_format_suits_are_refused():
+    wide = ShiftConfig(act_integer_bits=28, act_fraction_bits=2)
+    fine = ShiftConfig(act_integer_bits=2, act_fraction_bits=28)
+    model = shifted(PreActivation(nn.Conv2d(8, 8, 1)), wide, layers={"skip": fine})
+    with pytest.raises(BadInput, match=r"stem.*no 53 bits.*fewer bits"):
+        lower(model, images(4))
 
 
 def test_used_span_counts_not_the_nominal():
