@@ -1,6 +1,7 @@
 """Lowering: the program's integers are training's integers, sums cannot overflow, and what cannot be done
 exactly is refused by name."""
 
+import operator
 import re
 
 import numpy as np
@@ -194,6 +195,70 @@ def test_a_relu_takes_no_negatives_from_who_else_reads(skip):
     logits, wanted = program.run(batch.numpy()), simulated(model, batch)
     assert np.abs(logits - wanted).max() < 0.2 * wanted.std()
     assert (logits.argmax(1) == wanted.argmax(1)).mean() > 0.9
+
+
+class _Order(nn.Module):
+    """`between` makes the head's input of the first layer's result."""
+
+    def __init__(self, between) -> None:
+        super().__init__()
+        self.first, self.second = (nn.Conv2d(3, 3, 3, padding=1) for _ in range(2))
+        self.head = nn.Linear(192, 5)
+        self.relu = nn.ReLU(inplace=True)
+        self.between = between
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.between(self, self.first(x)).flatten(1))
+
+
+def _statement(write):
+    def between(net: _Order, x: Tensor) -> Tensor:
+        write(net, x)
+        return x
+
+    return between
+
+
+IN_PLACE = {
+    "module, read afterwards": lambda net, x: net.second(net.relu(x)) + x,
+    "module, read before": lambda net, x: net.second(x) + net.relu(x),
+    "module": _statement(lambda net, x: net.relu(x)),
+    "function": _statement(lambda net, x: F.relu(x, inplace=True)),
+    "function, by position": _statement(lambda net, x: F.hardtanh(x, 0, 0.2, True)),
+    "clamp": _statement(lambda net, x: x.clamp_(min=0)),
+    "sum": _statement(lambda net, x: x.add_(F.relu(net.second(x)))),
+    "sum by operator": _statement(lambda net, x: operator.iadd(x, net.second(x))),
+    "of the same value": lambda net, x: net.second(net.relu(F.dropout(x, training=False))) + x,
+    "of a copy": lambda net, x: net.second(net.relu(x.clone())) + x,
+}
+
+
+@pytest.mark.parametrize("case", IN_PLACE)
+def test_after_a_call_in_place_all_read_its_result(case):
+    model, batch = shifted(_Order(IN_PLACE[case])), images(64)
+    logits, wanted = lower(model, batch).run(batch.numpy()), simulated(model, batch.clone())
+    assert np.abs(logits - wanted).max() < 0.2 * wanted.std()
+
+
+@pytest.mark.parametrize(
+    "view", [lambda x: x[:, :, ::2, ::2], lambda x: x.flatten(1), lambda x: x.contiguous()]
+)
+def test_who_reads_another_view_of_what_is_written_in_place_is_refused(view):
+    def write(net: _Order, x: Tensor) -> Tensor:
+        net.relu(view(x))
+        return net.second(x)
+
+    message = r"relu \(ReLU\): it works in place, and first, read later.*without inplace"
+    with pytest.raises(BadInput, match=message):
+        lower(convert(_Order(write), EIGHT_BITS), images(2))
+    assert re.search(message, obstacle(_Order(write), (3, 8, 8)))
+
+
+def test_a_network_that_writes_into_its_images_is_given_a_copy():
+    batch = images(4)
+    network = nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(3, 2, 1), nn.Flatten())
+    lower(convert(network, EIGHT_BITS), batch)
+    assert torch.equal(batch, images(4))
 
 
 def test_a_relu_reads_16_and_16_bits_beside_a_sum():
