@@ -1,6 +1,7 @@
 """Lowering: the program's integers are training's integers, sums cannot overflow, and what cannot be done
 exactly is refused by name."""
 
+import copy
 import operator
 import re
 
@@ -170,7 +171,7 @@ def test_wide_formats_get_wide_accumulators():
     model = shifted(_Sum(), ShiftConfig(kind="Q", weight_bits=5, act_integer_bits=16, act_fraction_bits=16))
     layers = lower(model, images(4)).all(p.ShiftLayer)
     assert {layer.accumulator_bits for layer in layers} == {64}
-    assert not any(layer.sums_fit_float32 for layer in layers)
+    assert all(max(-layer.smallest, layer.largest) > 1 << 24 for layer in layers)
 
 
 def test_the_papers_default_format_is_as_fine_as_its_simulation():
@@ -508,6 +509,34 @@ def test_weights_that_are_not_numbers_are_refused():
         model.layers[0].latent.weight[0] = float("nan")
     with pytest.raises(BadInput, match="NaN"):
         lower(model, images(2))
+
+
+UNREAL = {
+    "layers.1.running_mean": (float("nan"), r"layers\.0: the running_mean of its batch norm has NaN"),
+    "layers.1.running_var": (-1.0, r"layers\.0: the running_var of its batch norm is not positive"),
+    "layers.4.bias": (float("inf"), r"layers\.3: the bias of its batch norm has NaN or infinite"),
+    "layers.0.weight": (float("nan"), r"layers\.0: the weight has NaN"),
+    "head.bias": (float("nan"), r"head: the bias has NaN or infinite values.*weights that are whole"),
+}
+
+
+@pytest.mark.parametrize("name", UNREAL)
+def test_numbers_that_are_none_are_named(name):
+    number, message = UNREAL[name]
+    model = shifted(Chain(), layers={"layers.0": "float"})
+    with torch.no_grad():
+        model.get_submodule(name.rpartition(".")[0]).__getattr__(name.rpartition(".")[2])[0] = number
+    with pytest.raises(BadInput, match=message):
+        lower(model, images(2))
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
+def test_networks_of_another_kind_of_float_become_float32(kind):
+    model, batch = shifted(Chain()).to(kind), images(8)
+    wanted = lower(copy.deepcopy(model).float(), batch).run(batch.numpy())
+    np.testing.assert_array_equal(lower(model, batch).run(batch.numpy()), wanted)
+    assert model.head.bias.dtype == kind
+    assert obstacle(Chain().to(kind), (3, 8, 8)) == ""
 
 
 def test_sums_beyond_63_bits_are_refused():
