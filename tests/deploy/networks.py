@@ -1,5 +1,6 @@
 """Small networks for the tests of deployment, with norms that have seen data."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -46,6 +47,22 @@ class Chain(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.layers(x))
+
+
+class PreActivation(nn.Module):
+    """A block that begins with a ReLU: its shortcut has negatives that the layer beside it does not read.
+    `skip` says what becomes of the shortcut."""
+
+    def __init__(self, skip: Callable[[Tensor], Tensor] | None = None) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.inner = nn.Conv2d(8, 8, 3, padding=1)
+        self.skip = skip or nn.Identity()
+        self.head = nn.Linear(8 * 64, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        return self.head(F.relu(self.skip(x) + self.inner(F.relu(x))).flatten(1))
 
 
 def shifted(

@@ -14,7 +14,7 @@ from jouleshift.config import ShiftConfig
 from jouleshift.deploy import nodes as p
 from jouleshift.deploy.c import write_c
 from jouleshift.deploy.c.arena import Buffer, live_bytes, plan
-from jouleshift.deploy.c.build import STRICT, build, executor
+from jouleshift.deploy.c.build import STRICT, build, executor, loaded
 from jouleshift.deploy.c.kernels import kernel, rendered
 from jouleshift.deploy.c.writer import identifier
 from jouleshift.deploy.lower import lower
@@ -24,7 +24,7 @@ from jouleshift.errors import BadInput
 from jouleshift.models.registry import create
 from jouleshift.quant.fixed_point import FixedPoint
 from tests.deploy.networks import Everything, images, shifted
-from tests.deploy.programs import SANITIZED, Builder
+from tests.deploy.programs import PROGRAMS, SANITIZED, Builder
 
 CC = shutil.which("gcc") or shutil.which("cc")
 pytestmark = pytest.mark.skipif(CC is None, reason="there is no C compiler here")
@@ -351,6 +351,21 @@ def test_what_c_cannot_hold_is_refused(tmp_path):
     builder.quantise(FixedPoint(32, 32))
     with pytest.raises(BadInput, match="at most 62 bits"):
         write_c(IntegerProgram(builder.input, tuple(builder.nodes), "v0"), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["main", "check", "Clean", "makefile"])
+def test_a_name_that_is_taken_is_refused(name, tiny, tmp_path):
+    with pytest.raises(BadInput, match=rf"{name.lower()}\.c.*choose another"):
+        write_c(tiny[0], tmp_path / "new", name)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("name", ["string", "features"])
+def test_a_network_may_be_called_like_a_header_of_the_machine(name, tmp_path):
+    builder = PROGRAMS["layer u8 u8"]()
+    program, pictures = builder.program(), builder.images()
+    run = loaded(write_c(program, tmp_path, name).source)
+    np.testing.assert_array_equal(run(pictures).ravel(), program.run(pictures).ravel())
 
 
 def test_a_compiler_that_refuses_is_reported(tiny, tmp_path):

@@ -18,6 +18,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from jouleshift.deploy import nodes as p
+from jouleshift.deploy.archive import OPERATORS
 from jouleshift.deploy.artefact import export
 from jouleshift.deploy.checks import check
 from jouleshift.deploy.onnx import write_onnx
@@ -27,7 +28,8 @@ from jouleshift.deploy.runtime import RUNTIMES, load
 from jouleshift.deploy.storage import load_program, save_program
 from jouleshift.deploy.torch_module import read_exported, write_exported
 from jouleshift.errors import BadInput
-from tests.deploy.programs import SAME, U8, Builder
+from jouleshift.quant.fixed_point import FixedPoint
+from tests.deploy.programs import S32, SAME, U8, Builder
 
 
 @pytest.fixture(scope="module")
@@ -371,8 +373,17 @@ def test_a_pt2_file_names_no_file_of_this_machine(folder):
         assert b".py" not in archive.read("m/models/model.json")
 
 
+_CODE = "__import__('pathlib').Path('it-ran').touch()"
+_CONV = '"torch.ops.aten.conv2d.default"'
 PT2_LIES = {
-    "a function of the machine": ('"torch.ops.aten.conv2d.default"', '"torch.os.system"'),
+    "a function of the machine": (_CONV, '"torch.os.system"'),
+    "an operator in place": ('"torch.ops.aten.add.Tensor"', '"torch.ops.aten.add_.Tensor"'),
+    "an operator that reads files": (_CONV, '"torch.ops.aten.from_file.default"'),
+    "a guard that is code": ('"guards_code": []', f'"guards_code": ["{_CODE}"]'),
+    "a guard in a list": ('"guards_code": []', f'"guards_code": [["{_CODE}"]]'),
+    "a name that is code": ('"forward_arg_names": ["images"]', f'"forward_arg_names": ["images={_CODE}"]'),
+    "a key that is code": ('"tensor_values": {', f'"tensor_values": {{"{_CODE}": {{}}, '),
+    "a container of another module's": ("builtins.dict", "collections.defaultdict"),
     "an expression that is code": ("Symbol('s", "__import__('os').getpid() + Symbol('s"),
     "weights that are a pickle": ('"use_pickle": false', '"use_pickle": true'),
 }
@@ -391,6 +402,64 @@ def test_a_pt2_file_that_names_code_is_refused(folder, lie, tmp_path):
     assert any(seen), "the file has no such place"
     with pytest.raises(BadInput, match="which no export of ours does"):
         read_exported(path)
+
+
+def _with_nodes(path: Path, made: Path, nodes: list[dict], values: dict[str, dict]) -> Path:
+    """The file with nodes of the schema of torch.export put before its own."""
+
+    def change(name: str, old: bytes) -> bytes:
+        if not name.endswith("models/model.json"):
+            return old
+        whole = json.loads(old)
+        graph = whole["graph_module"]["graph"]
+        graph["nodes"][:0] = nodes
+        graph["tensor_values"].update(values)
+        return json.dumps(whole).encode()
+
+    return _rezipped(path, made, change, zipfile.ZIP_STORED)
+
+
+def _call(target: str, output: str, **inputs: dict) -> dict:
+    given = [{"name": name, "arg": value, "kind": 1} for name, value in inputs.items()]
+    outputs = [{"as_tensor": {"name": output}}]
+    return {"target": f"torch.ops.aten.{target}", "inputs": given, "outputs": outputs, "metadata": {},
+            "is_hop_single_tensor_return": None, "name": output}  # fmt: skip
+
+
+def test_a_pt2_file_cannot_write_to_files(folder, tmp_path):
+    """ATen maps a file into memory (`from_file`), and an operator in place then writes into it."""
+    victim = tmp_path / "victim.txt"
+    victim.write_bytes(b"precious" * 4)
+    byte = 1  # torch's ScalarType of uint8
+    mapped = {"dtype": byte, "sizes": [{"as_int": 32}], "requires_grad": False,
+              "storage_offset": {"as_int": 0}, "device": {"type": "cpu", "index": None},
+              "strides": [{"as_int": 1}], "layout": 7}  # fmt: skip
+    where, size = {"as_string": str(victim)}, {"as_int": 32}
+    nodes = [
+        _call("from_file.default", "evil", filename=where, shared={"as_bool": True}, size=size,
+              dtype={"as_scalar_type": byte}),
+        _call("fill_.Scalar", "filled", self={"as_tensor": {"name": "evil"}}, value={"as_int": 88}),
+    ]  # fmt: skip
+    values = {"evil": mapped, "filled": dict(mapped)}
+    path = _with_nodes(folder / "m.pt2", tmp_path / "m.pt2", nodes, values)
+    with pytest.raises(BadInput, match="which no export of ours does"):
+        load(path)(np.zeros((1, 2, 6, 6), np.float32))
+    assert victim.read_bytes() == b"precious" * 4
+
+
+def test_operators_that_a_pt2_file_may_hold_are_those_that_are_written(tmp_path):
+    """A program with a node for every branch of `torch_module`."""
+    wide, wider = FixedPoint(4, 40), FixedPoint(4, 56)
+    made = Builder((2, 6, 6), 0)
+    made.layer(made.quantise(S32), U8, 4, SAME, span=24)
+    made.layer(made.concat("v1", made.max_pool("v1", SAME)), U8, 4, SAME)
+    made.requantise(made.average(made.subsample("v4", (1, 2)), p.Geometry((2, 1)), wider), wide)
+    made.layer(made.flatten("v7"), U8, 4, span=12)
+    made.layer("v9", None, 3)
+    write_exported(made.program(), tmp_path / "m.pt2")
+    with zipfile.ZipFile(tmp_path / "m.pt2") as archive:
+        nodes = json.loads(archive.read("m/models/model.json"))["graph_module"]["graph"]["nodes"]
+    assert {node["target"] for node in nodes} == OPERATORS
 
 
 @pytest.mark.parametrize("name", ["model/data/aotinductor/model/x.so", "model/extra/x.py", "version"])

@@ -1,6 +1,8 @@
 """Lowering: the program's integers are training's integers, sums cannot overflow, and what cannot be done
 exactly is refused by name."""
 
+import copy
+import operator
 import re
 
 import numpy as np
@@ -18,7 +20,7 @@ from jouleshift.deploy.lower import lower, obstacle
 from jouleshift.deploy.reference import execute
 from jouleshift.errors import BadInput
 from jouleshift.nn.layers import ShiftLayer
-from tests.deploy.networks import EIGHT_BITS, Chain, Everything, images, shifted
+from tests.deploy.networks import EIGHT_BITS, Chain, Everything, PreActivation, images, shifted
 
 
 def simulated(model: nn.Module, batch: Tensor) -> np.ndarray:
@@ -169,7 +171,7 @@ def test_wide_formats_get_wide_accumulators():
     model = shifted(_Sum(), ShiftConfig(kind="Q", weight_bits=5, act_integer_bits=16, act_fraction_bits=16))
     layers = lower(model, images(4)).all(p.ShiftLayer)
     assert {layer.accumulator_bits for layer in layers} == {64}
-    assert not any(layer.sums_fit_float32 for layer in layers)
+    assert all(max(-layer.smallest, layer.largest) > 1 << 24 for layer in layers)
 
 
 def test_the_papers_default_format_is_as_fine_as_its_simulation():
@@ -178,6 +180,109 @@ def test_the_papers_default_format_is_as_fine_as_its_simulation():
     for model in (shifted(Chain(), default), shifted(Everything(), default)):
         wanted = simulated(model, images(16))
         assert np.abs(lower(model, images(16)).run(images(16).numpy()) - wanted).max() < 1e-4
+
+
+SKIPS = {
+    "a sum": lambda: None,
+    "a layer without ReLU": lambda: nn.Conv2d(8, 8, 1),
+    "a pool": lambda: nn.MaxPool2d(3, 1, 1),
+}
+
+
+@pytest.mark.parametrize("skip", SKIPS)
+def test_a_relu_takes_no_negatives_from_who_else_reads(skip):
+    model, batch = shifted(PreActivation(SKIPS[skip]())), images(64)
+    program = lower(model, batch)
+    logits, wanted = program.run(batch.numpy()), simulated(model, batch)
+    assert np.abs(logits - wanted).max() < 0.2 * wanted.std()
+    assert (logits.argmax(1) == wanted.argmax(1)).mean() > 0.9
+
+
+class _Order(nn.Module):
+    """`between` makes the head's input of the first layer's result."""
+
+    def __init__(self, between) -> None:
+        super().__init__()
+        self.first, self.second = (nn.Conv2d(3, 3, 3, padding=1) for _ in range(2))
+        self.head = nn.Linear(192, 5)
+        self.relu = nn.ReLU(inplace=True)
+        self.between = between
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.between(self, self.first(x)).flatten(1))
+
+
+def _statement(write):
+    def between(net: _Order, x: Tensor) -> Tensor:
+        write(net, x)
+        return x
+
+    return between
+
+
+IN_PLACE = {
+    "module, read afterwards": lambda net, x: net.second(net.relu(x)) + x,
+    "module, read before": lambda net, x: net.second(x) + net.relu(x),
+    "module": _statement(lambda net, x: net.relu(x)),
+    "function": _statement(lambda net, x: F.relu(x, inplace=True)),
+    "function, by position": _statement(lambda net, x: F.hardtanh(x, 0, 0.2, True)),
+    "clamp": _statement(lambda net, x: x.clamp_(min=0)),
+    "sum": _statement(lambda net, x: x.add_(F.relu(net.second(x)))),
+    "sum by operator": _statement(lambda net, x: operator.iadd(x, net.second(x))),
+    "of the same value": lambda net, x: net.second(net.relu(F.dropout(x, training=False))) + x,
+    "of a copy": lambda net, x: net.second(net.relu(x.clone())) + x,
+}
+
+
+@pytest.mark.parametrize("case", IN_PLACE)
+def test_after_a_call_in_place_all_read_its_result(case):
+    model, batch = shifted(_Order(IN_PLACE[case])), images(64)
+    logits, wanted = lower(model, batch).run(batch.numpy()), simulated(model, batch.clone())
+    assert np.abs(logits - wanted).max() < 0.2 * wanted.std()
+
+
+@pytest.mark.parametrize(
+    "view", [lambda x: x[:, :, ::2, ::2], lambda x: x.flatten(1), lambda x: x.contiguous()]
+)
+def test_who_reads_another_view_of_what_is_written_in_place_is_refused(view):
+    def write(net: _Order, x: Tensor) -> Tensor:
+        net.relu(view(x))
+        return net.second(x)
+
+    message = r"relu \(ReLU\): it works in place, and first, read later.*without inplace"
+    with pytest.raises(BadInput, match=message):
+        lower(convert(_Order(write), EIGHT_BITS), images(2))
+    assert re.search(message, obstacle(_Order(write), (3, 8, 8)))
+
+
+def test_a_network_that_writes_into_its_images_is_given_a_copy():
+    batch = images(4)
+    network = nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(3, 2, 1), nn.Flatten())
+    lower(convert(network, EIGHT_BITS), batch)
+    assert torch.equal(batch, images(4))
+
+
+def test_a_relu_reads_16_and_16_bits_beside_a_sum():
+    """33 bits hold both what the ReLU keeps and the negatives."""
+    for skip in (None, nn.Conv2d(8, 8, 1)):
+        model = shifted(PreActivation(skip), ShiftConfig())
+        wanted = simulated(model, images(16))
+        assert np.abs(lower(model, images(16)).run(images(16).numpy()) - wanted).max() < 1e-4
+
+
+def test_what_relus_alone_read_keeps_no_sign():
+    """The negatives of a pool before a ReLU are nobody's: a byte is enough."""
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(8, 4, 1), nn.Flatten())
+    program = lower(shifted(network), images(4))
+    assert {p.container_bits(node.output.fixed) for node in program.nodes[:-2]} == {8}
+
+
+def test_readers_whom_no_format_suits_are_refused():
+    wide = ShiftConfig(act_integer_bits=28, act_fraction_bits=2)
+    fine = ShiftConfig(act_integer_bits=2, act_fraction_bits=28)
+    model = shifted(PreActivation(nn.Conv2d(8, 8, 1)), wide, layers={"skip": fine})
+    with pytest.raises(BadInput, match=r"stem.*no 53 bits.*fewer bits"):
+        lower(model, images(4))
 
 
 def test_used_span_counts_not_the_nominal():
@@ -330,6 +435,9 @@ REFUSALS = [
     (lambda: _Does(lambda x: x[:, 1:]), "slice"),
     (lambda: _Does(lambda x: x.flatten(1) if x.sum() > 0 else x), "cannot be traced.*control flow"),
     (lambda: _Does(nn.AvgPool2d(3, 1, 1, count_include_pad=False)), "padding as zeros"),
+    (lambda: _Does(nn.AvgPool2d(2, divisor_override=1)), "divides by another"),
+    (lambda: _Does(lambda x: F.avg_pool2d(x, 2, divisor_override=1)), "avg_pool2d.*divides by another"),
+    (lambda: _Does(lambda x: F.avg_pool2d(x, 2, 2, 0, False, True, 1)), "it divides by another number"),
     (lambda: _Does(nn.AdaptiveAvgPool2d(3)), "equal windows.*multiples of"),
     (lambda: _Does(nn.Identity(), padding_mode="reflect"), "conv.*padding mode"),
     (lambda: nn.Sequential(nn.Linear(8, 8)), "0.*more than one axis"),
@@ -401,6 +509,34 @@ def test_weights_that_are_not_numbers_are_refused():
         model.layers[0].latent.weight[0] = float("nan")
     with pytest.raises(BadInput, match="NaN"):
         lower(model, images(2))
+
+
+UNREAL = {
+    "layers.1.running_mean": (float("nan"), r"layers\.0: the running_mean of its batch norm has NaN"),
+    "layers.1.running_var": (-1.0, r"layers\.0: the running_var of its batch norm is not positive"),
+    "layers.4.bias": (float("inf"), r"layers\.3: the bias of its batch norm has NaN or infinite"),
+    "layers.0.weight": (float("nan"), r"layers\.0: the weight has NaN"),
+    "head.bias": (float("nan"), r"head: the bias has NaN or infinite values.*weights that are whole"),
+}
+
+
+@pytest.mark.parametrize("name", UNREAL)
+def test_numbers_that_are_none_are_named(name):
+    number, message = UNREAL[name]
+    model = shifted(Chain(), layers={"layers.0": "float"})
+    with torch.no_grad():
+        model.get_submodule(name.rpartition(".")[0]).__getattr__(name.rpartition(".")[2])[0] = number
+    with pytest.raises(BadInput, match=message):
+        lower(model, images(2))
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
+def test_networks_of_another_kind_of_float_become_float32(kind):
+    model, batch = shifted(Chain()).to(kind), images(8)
+    wanted = lower(copy.deepcopy(model).float(), batch).run(batch.numpy())
+    np.testing.assert_array_equal(lower(model, batch).run(batch.numpy()), wanted)
+    assert model.head.bias.dtype == kind
+    assert obstacle(Chain().to(kind), (3, 8, 8)) == ""
 
 
 def test_sums_beyond_63_bits_are_refused():

@@ -1,5 +1,7 @@
 """What counts as never negative, on graphs written out, and on real networks by running them."""
 
+import operator
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -19,6 +21,13 @@ class NormAct(nn.BatchNorm2d):
         return F.relu(F.batch_norm(x, *known, self.training))
 
 
+def after(value, *calls):
+    """A value after calls whose results nobody takes."""
+    for call in calls:
+        call(value)
+    return value
+
+
 class Network(nn.Module):
     """One layer `last` behind whatever the case computes from the image and the layers `a` and `b`."""
 
@@ -26,7 +35,7 @@ class Network(nn.Module):
         super().__init__()
         self.a, self.b, self.last = (nn.Conv2d(2, 2, 1) for _ in range(3))
         self.pool, self.norm = nn.MaxPool2d(2), nn.BatchNorm2d(2)
-        self.both = NormAct(2)
+        self.both, self.relu = NormAct(2), nn.ReLU(inplace=True)
         self.compute = compute
 
     def forward(self, x):
@@ -60,6 +69,16 @@ CASES = {
     "gelu": (lambda net, x: F.gelu(net.a(x)), False),
     "concatenated": (lambda net, x: torch.cat([F.relu(net.a(x)), F.relu(net.b(x))], 1)[:, :2], True),
     "concatenated with the image": (lambda net, x: torch.cat([F.relu(net.a(x)), x], 1)[:, :2], False),
+    "relu in place": (lambda net, x: after(net.a(x), lambda y: F.relu(y, True)), True),
+    "relu method in place": (lambda net, x: after(net.a(x), lambda y: y.relu_()), True),
+    "relu module in place": (lambda net, x: after(net.a(x), net.relu), True),
+    "relu whose result is not taken": (lambda net, x: after(net.a(x), F.relu), False),
+    "minus one in place": (lambda net, x: after(F.relu(net.a(x)), lambda y: y.sub_(1)), False),
+    "sum in place": (lambda net, x: after(F.relu(net.a(x)), lambda y: y.add_(net.b(x))), False),
+    "sum by operator": (lambda net, x: after(F.relu(net.a(x)), lambda y: operator.iadd(y, net.b(x))), False),
+    "a view minus one": (lambda net, x: after(F.relu(net.a(x)), lambda y: y.flatten(1).sub_(1)), False),
+    "relu of a part": (lambda net, x: after(net.a(x), lambda y: y[:, :1].relu_()), False),
+    "copied before": (lambda net, x: after(F.relu(net.a(x)), lambda y: y.clone().sub_(1)), True),
     "reshaped by size": (lambda net, x: F.relu(net.a(x)).view(x.size(0), x.shape[1], 4, 16), True),
 }
 

@@ -6,14 +6,17 @@ behind a layer or a sum clamps what that rounds anyway.
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
 from jouleshift.deploy.graph import Step
+from jouleshift.deploy.refusals import refusal
 
 FloatArray = NDArray[np.float64]
+_REMEDY = "train it again, or load weights that are whole"
 _TAKES_CLAMP = ("shift", "float", "norm", "add", "clamp")
 
 
@@ -45,6 +48,20 @@ def _merged(before: Step, step: Step) -> Step | None:
         highest = min((x for x in (before.highest, step.highest) if x is not None), default=None)
         return replace(before, lowest=lowest, highest=highest, ends_at=step.ends_at)
     return None
+
+
+def refuse_unreal(steps: list[Step]) -> None:
+    """Raise `BadInput` where a bias, a norm or an unconverted layer has numbers that are none, or a norm has
+    no standard deviation. Shift layers look at their weights themselves."""
+    for step in steps:
+        for module, place in ((step.module, ""), (step.norm, " of its batch norm")):
+            for name in ("weight", "bias", "running_mean", "running_var"):
+                tensor = getattr(module, name, None)
+                if tensor is not None and not np.isfinite(_array(tensor)).all():
+                    raise refusal(step.layer, f"the {name}{place} has NaN or infinite values", _REMEDY)
+            variance = getattr(module, "running_var", None)
+            if variance is not None and (_array(variance) + float(cast(Any, module).eps) <= 0).any():
+                raise refusal(step.layer, f"the running_var{place} is not positive", _REMEDY)
 
 
 def affine(norm: nn.Module) -> tuple[FloatArray, FloatArray]:

@@ -8,7 +8,8 @@ value is float32, and a shift layer rounds it when it reads it.
 
 *Format.* Backwards from the readers: shift layers state theirs; pooling, concatenation, padding and the like
 pass theirs on to what they read, or, where only sums read them, keep what they read. A value whose readers
-differ gets the format that holds all of them, and is rounded again by each. An operand of a residual sum that
+differ gets the format that holds all of them, and is rounded again by each: what a ReLU reads and a sum too
+needs a sign, though the layer behind the ReLU reads without one. An operand of a residual sum that
 no shift layer reads is not rounded in training at all. Its format has as many bits as the sum's, but at least
 a byte, since it takes up one anyway, and the number of fraction bits that loses least on the example images;
 without real images (a blank one), a bit of fraction is given up for the sign.
@@ -33,6 +34,8 @@ _CONVERTS = frozenset({"add", "average", "norm"})
 """Steps that take any format and round to their own."""
 
 _BYTE = 8
+_WIDEST = 53
+"""Bits of the widest value made for readers that differ: what all executors but OpenVINO hold."""
 
 Losses = Callable[[Sequence[FixedPoint]], list[float]]
 """The mean squared error that each format would make of a value on the example images."""
@@ -67,8 +70,8 @@ def assign(steps: list[Step], losses: Callable[[Step], Losses]) -> Formats:
             if reader.kind not in _CONVERTS and reader not in undecided
         }
         if wanted:
-            joint = _holds_all(wanted, step)
             summed = any(reader.kind in _CONVERTS or reader in undecided for reader in readers[step.name])
+            joint = _holds_all(wanted, step, signed=summed and step.name not in unsigned)
             found[step.name] = _filled(joint, losses(step)) if summed else joint
             if len(wanted) > 1:
                 notes.append(f"{step.layer}: read in {len(wanted)} formats, kept in one and rounded again")
@@ -111,15 +114,14 @@ def _never_negative(steps: list[Step]) -> set[str]:
     return found
 
 
-def _holds_all(formats: set[FixedPoint], step: Step) -> FixedPoint:
-    """The narrowest format that holds every value of all of them."""
-    if len(formats) == 1:
-        return next(iter(formats))
-    signed = any(fmt.signed for fmt in formats)
+def _holds_all(formats: set[FixedPoint], step: Step, signed: bool) -> FixedPoint:
+    """The narrowest format that holds every value of all of them, and negative ones too where `signed`."""
+    signed = signed or any(fmt.signed for fmt in formats)
     magnitude = max(fmt.integer_bits - fmt.signed for fmt in formats)
     joint = FixedPoint(magnitude + signed, max(fmt.fraction_bits for fmt in formats), signed)
-    if joint.integer_bits + joint.fraction_bits > 32:
-        raise refusal(step.layer, "no 32 bits hold what its readers want", "give them formats more alike")
+    if joint.integer_bits + joint.fraction_bits > _WIDEST:
+        reason = f"no {_WIDEST} bits hold what its readers want"
+        raise refusal(step.layer, reason, "give them fewer bits, or formats more alike")
     return joint
 
 

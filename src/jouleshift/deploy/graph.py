@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 from jouleshift.deploy.nodes import Geometry, Shape
 from jouleshift.deploy.refusals import REMEDY, UNKNOWN, refusal, refused
 from jouleshift.nn.layers import ShiftLayer
-from jouleshift.nn.tracing import UNTRACEABLE
+from jouleshift.nn.tracing import UNTRACEABLE, Memory, Tracer
 
 Kind = Literal[
     "input",
@@ -64,7 +64,7 @@ Rule = Callable[["Reader", fx.Node, nn.Module | None], None]
 """Turns a call into steps: of a module (given), a function or a method."""
 
 
-class _Tracer(fx.Tracer):
+class _Tracer(Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, ShiftLayer) or super().is_leaf_module(m, module_qualified_name)
 
@@ -82,7 +82,8 @@ def trace(model: nn.Module) -> fx.GraphModule:
 
 
 def observe(graph: fx.GraphModule, images: Tensor, see: Callable[[str, Tensor], None]) -> None:
-    """Run the network on `images` and show every tensor by the name of the node that made it."""
+    """Run the network on a copy of `images` (it may write into them) and show every tensor by the name of the
+    node that made it."""
 
     class Observer(fx.Interpreter):
         def run_node(self, n: fx.Node) -> Any:
@@ -92,7 +93,7 @@ def observe(graph: fx.GraphModule, images: Tensor, see: Callable[[str, Tensor], 
             return result
 
     with torch.no_grad():
-        Observer(graph).run(images)
+        Observer(graph).run(images.clone())
 
 
 def read(graph: fx.GraphModule, example: Tensor, rules: Mapping[Any, Rule]) -> tuple[list[Step], str]:
@@ -130,6 +131,8 @@ class Reader:
         self._rules = rules
         self._shapes = shapes
         self._names: dict[fx.Node, str] = {}
+        self._memory = Memory()
+        self._torn: dict[fx.Node, str] = {}
         self._by_name: dict[str, Step] = {}
         self.steps: list[Step] = []
         self.output = ""
@@ -140,6 +143,7 @@ class Reader:
                 raise refusal(
                     f"input {node.name!r}", "there is more than one", "deploy networks of one image"
                 )
+            self._memory.enter(node, node.target, None)
             self._add(node, Step(node.name, "input", (), self._shapes[node.name]))
         elif node.op == "output":
             (result,) = node.args
@@ -165,6 +169,21 @@ class Reader:
         except _MISREAD as error:
             reason = f"it is called in a way that has no rule ({_first_line(error)})"
             raise refusal(self.place(node), reason, REMEDY) from error
+        self._overwrite(node, *self._memory.enter(node, operation, module))
+
+    def _overwrite(self, node: fx.Node, written: fx.Node | None, sharing: list[fx.Node]) -> None:
+        """After a call in place its operand stands for the result, and so does whatever is the same value in
+        the same memory. Other views of that memory change in a way that no step says; `contiguous` makes one
+        or a copy."""
+        if written is None or self._names[written] == self._names[node]:
+            return
+        before, self._names[written] = self._names[written], self._names[node]
+        sure = all(each.target != "contiguous" for each in (written, *sharing))
+        for each in sharing:
+            if sure and self._names[each] == before:
+                self._names[each] = self._names[node]
+            else:
+                self._torn[each] = self.place(node)
 
     def place(self, node: fx.Node) -> str:
         """Where in the network a call is: "layer (Type)", "function in layer (Type)" for what is no layer."""
@@ -188,12 +207,15 @@ class Reader:
         return self._shapes[node.name]
 
     def source(self, node: Any) -> str:
-        """The value that an argument stands for."""
+        """The value that an argument stands for, at this point of the graph."""
         if not isinstance(node, fx.Node) or node not in self._names:
             if isinstance(node, fx.Node):
                 remedy = "keep parameters inside Conv2d, Linear and BatchNorm layers"
                 raise refusal(f"the operand {node.target}", "it is not computed from the image", remedy)
             raise refusal(f"the operand {node}", "it is a constant", "put it into a bias or a batch norm")
+        if node in self._torn:
+            reason = f"it works in place, and {node.name}, read later, shows the same memory"
+            raise refusal(self._torn[node], reason, "take its result, without inplace")
         return self._names[node]
 
     def source_shape(self, node: fx.Node) -> Shape:

@@ -18,7 +18,7 @@ from torch import Tensor, fx, nn
 
 from jouleshift.config import NumericMode
 from jouleshift.deploy import nodes as p
-from jouleshift.deploy.fold import FloatArray, affine, channel_affine, fold
+from jouleshift.deploy.fold import FloatArray, affine, channel_affine, fold, refuse_unreal
 from jouleshift.deploy.formats import Formats, assign, input_format, squared_error
 from jouleshift.deploy.graph import Step, observe, read, trace
 from jouleshift.deploy.images import example_images
@@ -55,10 +55,11 @@ def lower(model: nn.Module, example_input: Tensor) -> IntegerProgram:
 def program_of(model: nn.Module, example_input: Tensor) -> IntegerProgram:
     """As `lower`, of a network without shift layers too: its program is float32 throughout, which runtimes
     compute alike but not bit for bit."""
-    model = copy.deepcopy(model).eval().cpu()
+    model = _as_deployed(model)
     images = example_images(example_input, CALIBRATION_IMAGES)
     _refuse_reference(model)
     graph, steps, output = _read(model, images)
+    refuse_unreal(steps)
     with torch.no_grad():
         seen = _observed(graph, images, steps)
         formats = assign(steps, lambda step: squared_error(seen.get(step.name)))
@@ -73,10 +74,15 @@ def obstacle(model: nn.Module, image_shape: p.Shape, mode: NumericMode = "defaul
     try:
         if mode == "reference":
             raise _floats("the network")
-        _read(copy.deepcopy(model).eval().cpu(), torch.zeros(1, *image_shape))
+        _read(_as_deployed(model), torch.zeros(1, *image_shape))
     except BadInput as found:
         return str(found)
     return ""
+
+
+def _as_deployed(model: nn.Module) -> nn.Module:
+    """A copy in evaluation on the CPU, in float32 whatever it was trained in: so are images."""
+    return copy.deepcopy(model).eval().cpu().float()
 
 
 def _read(model: nn.Module, images: Tensor) -> tuple[fx.GraphModule, list[Step], str]:

@@ -141,11 +141,6 @@ class ShiftLayer(Clamped):
     largest: int
 
     @property
-    def sums_fit_float32(self) -> bool:
-        """Whether float32 represents every partial sum, so that the order of summation is immaterial."""
-        return max(-self.smallest, self.largest) <= 1 << 24
-
-    @property
     def fits_int8(self) -> bool:
         """Whether weights fit int8 and the input 8 bits, so that integer runtimes can take it as it is."""
         return self.weights.span <= 6 and self.accumulator_bits == 32

@@ -154,12 +154,16 @@ def _max_pool(reader: Reader, node: fx.Node, module: nn.Module | None) -> None:
 @_rule(nn.AvgPool2d, F.avg_pool2d)
 def _average_pool(reader: Reader, node: fx.Node, module: nn.Module | None) -> None:
     kernel, stride, padding, _ = _pool_arguments(node, module, ("ceil_mode", False))
-    source = module or node
-    divisor = getattr(source, "divisor_override", None) if module else node.kwargs.get("divisor_override")
-    counted = (
-        getattr(source, "count_include_pad", True) if module else argument(node, 5, "count_include_pad", True)
-    )
-    if divisor is not None or (pair(padding) != (0, 0) and not counted):
+    if module is not None:
+        counted, divisor = (
+            getattr(module, "count_include_pad", True),
+            getattr(module, "divisor_override", None),
+        )
+    else:
+        counted, divisor = argument(node, 5, "count_include_pad", True), argument(node, 6, "divisor_override")
+    if divisor is not None:
+        raise refusal(reader.place(node), "it divides by another number", "use divisor_override=None")
+    if pair(padding) != (0, 0) and not counted:
         raise refusal(reader.place(node), "its windows have different sizes", "count the padding as zeros")
     _pool(reader, node, "average", _window(kernel, stride or kernel, padding))
 

@@ -14,7 +14,7 @@ import pickle
 import warnings
 import zipfile
 from collections.abc import Callable, Sequence
-from functools import singledispatch
+from functools import reduce, singledispatch
 from pathlib import Path
 from typing import Any
 
@@ -195,13 +195,13 @@ def _windows(values: Tensor, window: p.Geometry) -> Tensor:
 
 def _scaled_sum(terms: Sequence[tuple[Tensor, int, FixedPoint]], value: p.Value) -> Tensor:
     """round(Σ q · 2^left) of tensors, how far left each is shifted, and their formats."""
-    finest = min(0, *(left for _, left, _ in terms)) if terms else 0
+    finest = min(0, *(left for _, left, _ in terms))
     shifts = [left - finest for _, left, _ in terms]
     bound = sum(max(map(abs, p.limits(fmt))) << s for (_, _, fmt), s in zip(terms, shifts, strict=True))
     dtype = _exact_for(bound)
-    exact = sum(
+    exact = reduce(
+        torch.add,
         (tensor.to(dtype) * (1 << shift) for (tensor, _, _), shift in zip(terms, shifts, strict=True)),
-        start=torch.zeros((), dtype=dtype),
     )
     if dtype.is_floating_point:
         exact = torch.round(exact * 2.0**finest)

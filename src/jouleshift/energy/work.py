@@ -150,12 +150,6 @@ class Workload:
         return sum(layer.macs for layer in self.layers)
 
     @property
-    def shift_share(self) -> float:
-        """Share of the multiply-accumulates that are shift-accumulates, in 0 … 1."""
-        shifts = sum(layer.macs for layer in self.layers if layer.is_shift)
-        return shifts / self.macs if self.macs else 0.0
-
-    @property
     def held_bits(self) -> int:
         return sum(layer.held_bits for layer in self.layers)
 

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from jouleshift.nn.tracing import UNTRACEABLE, Limits, clamp_limits
+from jouleshift.nn.tracing import UNTRACEABLE, Limits, Memory, Tracer, clamp_limits
 
 _MAKES = frozenset[Any](
     {
@@ -66,7 +66,7 @@ _KEEPS = frozenset[Any](
 """Those whose result is never negative if no input is."""
 
 
-class _Tracer(fx.Tracer):
+class _Tracer(Tracer):
     """Records what is done to buffers too, instead of doing it: a batch norm with a forward pass of its own
     counts the batches that it has seen in training."""
 
@@ -81,6 +81,7 @@ def nonnegative_inputs(model: nn.Module) -> frozenset[str]:
             graph = tracer.trace(model)
     except UNTRACEABLE:
         return frozenset()
+    memory = Memory()
     known: dict[fx.Node, bool] = {}
     verdicts: dict[str, bool] = {}
     for node in graph.nodes:
@@ -96,6 +97,10 @@ def nonnegative_inputs(model: nn.Module) -> frozenset[str]:
             known[node] = _clamps_at_zero(limits, known[node.all_input_nodes[0]])
         else:
             known[node] = node.op.startswith("call") and _is_nonnegative(node, operation, known)
+        written, sharing = memory.enter(node, operation, module)
+        known |= {other: known[other] and known[node] for other in sharing}
+        if written is not None:
+            known[written] = known[node]
     return frozenset(name for name, verdict in verdicts.items() if verdict)
 
 

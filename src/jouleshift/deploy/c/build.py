@@ -77,7 +77,7 @@ def loaded(source: Path) -> Executor:
     with TemporaryDirectory(prefix="jouleshift-") as folder:
         calls, library = Path(folder) / "calls.c", Path(folder) / "network.so"
         calls.write_text(_CALLS.replace("@name@", name).replace("@NAME@", name.upper()))
-        _compile([source, calls], library, (*FAST, "-shared", "-fPIC", "-I", str(source.parent)))
+        _compile([source, calls], library, (*FAST, "-shared", "-fPIC", "-iquote", str(source.parent)))
         code = ctypes.CDLL(str(library))
     n_inputs, n_outputs = (ctypes.c_int64.in_dll(code, of).value for of in ("input_size", "output_size"))
 

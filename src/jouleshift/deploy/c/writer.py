@@ -18,9 +18,12 @@ from jouleshift.deploy.c.kernels import rendered
 from jouleshift.deploy.c.layout import Layout, lay_out
 from jouleshift.deploy.c.piece import Context, Piece, elements, storage, value_bytes
 from jouleshift.deploy.program import NEARLY, IntegerProgram
+from jouleshift.errors import BadInput
 
 _FILES = Path(__file__).parent / "files"
 _LONGEST_NAME = 40
+_TAKEN = ("main", "check", "clean", "makefile")
+"""Names with a meaning beside a network: a file, and targets of its Makefile."""
 Rule = Callable[[p.Node, Context], Piece]
 
 
@@ -49,7 +52,7 @@ def write_c(
     """Write the program into `folder` (made if missing). What C exports begins with `name`, as an identifier.
 
     `examples` (N, C, H, W) are images that are written too, with their logits by the reference, for
-    `make check`. Raises `BadInput` for activations of more than 62 bits.
+    `make check`. Raises `BadInput` for activations of more than 62 bits, and for a name that is taken.
     """
     return _write(program, Path(folder), name, examples, nodes.piece)
 
@@ -58,6 +61,8 @@ def _write(
     program: IntegerProgram, folder: Path, name: str, examples: p.Float32Array | None, rule: Rule
 ) -> Written:
     name = identifier(name)
+    if name in _TAKEN:
+        raise BadInput(f"{name}.c cannot be a network: its Makefile or main.c need the name; choose another")
     pieces = [rule(node, Context(program, i)) for i, node in enumerate(program.nodes)]
     layout = lay_out(program, pieces)
     folder.mkdir(parents=True, exist_ok=True)
