@@ -74,3 +74,30 @@ def test_a_goal_reads_what_it_needs_from_a_result():
     assert goal.point(values) == (0.1, 1e-6)
     assert [constraint.text for constraint in goal.broken(values)] == ["size <= 1 kB"]
     assert goal.point({"error": 0.1, "energy_j": 1e-6}) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [
+        ("constraint", ("error <= 0.99",), ("error<=0.99",)),
+        ("constraint", ("error <= 10 %",), ("error <= 0.1",)),
+        ("constraint", ("error <= 57 %",), ("error <= 0.57",)),
+        ("constraint", ("accuracy >= 0.9",), ("error <= 10 %",)),
+        ("constraint", ("size <= 1 kB",), ("size_bytes <= 1000",)),
+        ("fidelity", "epochs + train_fraction", "train_fraction+epochs"),
+    ],
+)
+def test_the_same_written_otherwise_is_the_same_setting(name, one, other):
+    assert StudyConfig(**{name: one}).differences(StudyConfig(**{name: other})) == []
+
+
+def test_other_limits_and_fidelities_are_other_settings():
+    assert len(StudyConfig(constraint=("error <= 0.1",)).differences(StudyConfig())) == 1
+    tighter = StudyConfig(constraint=("error <= 0.05",))
+    assert len(tighter.differences(StudyConfig(constraint=("error <= 0.1",)))) == 1
+    assert len(StudyConfig(fidelity="train_fraction").differences(StudyConfig())) == 1
+
+
+def test_the_goal_of_two_runs_is_one_however_it_was_written():
+    one, other = (Goal.of({"constraint": [text]}) for text in ("error <= 10 %", "error <= 0.1"))
+    assert one == other and hash(one) == hash(other)

@@ -1,5 +1,7 @@
 """Configurations to try first."""
 
+import json
+
 import pytest
 import yaml
 from ConfigSpace import Configuration
@@ -47,3 +49,32 @@ def test_priors_come_after_the_default_at_the_lowest_budget_and_once():
     assert {trial.budget for trial in trials[1:]} == {1}
     with pytest.raises(BadInput, match="takes no priors"):
         make_scheduler("random", space, priors=priors)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        ("- {weight_bits: .nan}", "weight_bits", 5),
+        ("- {weight_bits: .inf}", "weight_bits", 8),
+        ("- {weight_bits: -1" + "0" * 400 + "}", "weight_bits", 2),
+        ("- {weight_bits: {b: 2}}", "weight_bits", 5),
+        ("- {weight_bits: 2026-01-01}", "weight_bits", 5),
+        ("- {learning_rate: many}", "learning_rate", 0.1),
+        ("- {optimizer: [SGD, Adam]}", "optimizer", "SGD"),
+        ("- {shift_type: {a: 1}}", "shift_type", "PS"),
+        ("- {optimizer: .nan}", "optimizer", "SGD"),
+    ],
+)
+def test_what_is_no_value_takes_the_default_and_what_is_too_large_the_nearer_end(
+    tmp_path, text, name, expected
+):
+    (tmp_path / "known.yaml").write_text(text)
+    (prior,) = load_priors(str(tmp_path / "known.yaml"), build_space(4))
+    assert prior[name] == expected
+
+
+def test_what_a_run_keeps_of_its_priors_is_read_back_exactly(tmp_path):
+    space = build_space(20)
+    priors = load_priors("paper", space)
+    (tmp_path / "priors.json").write_text(json.dumps(priors))
+    assert load_priors(str(tmp_path / "priors.json"), space) == priors

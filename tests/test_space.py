@@ -87,6 +87,10 @@ def test_numbers_may_come_as_yaml_text():
         ({"weight_bits": {"low": 2}}, ["weight_bits", "whole number"]),
         ({"weight_bits": None}, ["weight_bits", "whole number"]),
         ({"momentum": float("nan")}, ["momentum", "nan"]),
+        ({"weight_bits": float("inf")}, ["weight_bits", "inf", "whole number"]),
+        ({"weight_bits": [2, float("inf")]}, ["weight_bits", "inf", "whole number"]),
+        ({"weight_bits": 10**400}, ["weight_bits", "2 … 8"]),
+        ({"learning_rate": 10**400}, ["learning_rate", "expected a number"]),
         ({"learning_rate": 1}, ["learning_rate", "1", "0.001 … 0.2"]),
         ({"shift_depth": 21}, ["shift_depth", "21", "0 … 20"]),
     ],
@@ -95,7 +99,7 @@ def test_what_is_wrong_is_said_in_one_line(overrides, words):
     with pytest.raises(BadInput) as caught:
         build_space(20, overrides)
     message = str(caught.value)
-    assert "\n" not in message
+    assert "\n" not in message and len(message) < 200
     for word in words:
         assert word in message
 

@@ -12,7 +12,7 @@ import pytest
 from jouleshift import store
 from jouleshift.errors import BadInput
 from jouleshift.journal import Asked, Finished, read_events, records
-from jouleshift.records import Failure, Trial
+from jouleshift.records import Failure, Trial, to_json
 from jouleshift.store import Journal
 from tests.toys import RUN_SETTINGS, evaluation
 
@@ -56,8 +56,8 @@ def test_a_journal_torn_at_any_byte_keeps_all_whole_lines_and_goes_on(tmp_path):
         with Journal(directory) as journal:
             assert journal.events == EVENTS[:complete]
             assert journal.torn_bytes == cut - ([0, *ends][complete])
-            journal.append(EVENTS[3])
-        assert read_events(directory / store.JOURNAL)[0] == [*EVENTS[:complete], EVENTS[3]]
+            journal.append(EVENTS[4])
+        assert read_events(directory / store.JOURNAL)[0] == [*EVENTS[:complete], EVENTS[4]]
 
 
 def test_a_flipped_bit_in_the_last_line_is_a_torn_line_and_elsewhere_an_error_naming_it(tmp_path):
@@ -72,6 +72,65 @@ def test_a_flipped_bit_in_the_last_line_is_a_torn_line_and_elsewhere_an_error_na
     path.write_bytes(b"".join([lines[0], flipped(lines[1]), *lines[2:]]))
     with pytest.raises(BadInput, match=r"trials\.jsonl line 2 is damaged"):
         read_events(path)
+
+
+def line(**body) -> str:
+    """A whole line of a journal, whatever it says."""
+    text = json.dumps(body, separators=(",", ":"))
+    return f'{text[:-1]},"crc":"{zlib.crc32(text.encode()):08x}"}}\n'
+
+
+NOW = "2026-01-01T00:00:00+00:00"
+ASKED = {"event": "asked", "time": NOW, "trial": to_json(EVENTS[2].trial)}
+ENDED = {"event": "finished", "time": NOW, "trial": 3, "duration_s": 1.0, "result": to_json(EVENTS[1].result)}
+
+
+def ended(**changes) -> dict:
+    return {**ENDED, "result": {**ENDED["result"], **changes}}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {**ENDED, "trial": 99},
+        {**ENDED, "trial": 1},
+        {**ASKED, "trial": {**ASKED["trial"], "island": 2}},
+        {**ASKED, "trial": {**ASKED["trial"], "config": [1]}},
+        {**ASKED, "trial": {**ASKED["trial"], "config": {"bits": [1]}}},
+        {**ASKED, "trial": {**ASKED["trial"], "budget": "3"}},
+        {**ASKED, "time": "2026-01-01T00:00:00"},
+        {"event": "asked", "trial": ASKED["trial"]},
+        {"event": "paused", "time": NOW, "trial": 3},
+        {**ENDED, "duration_s": "1"},
+        ended(flops=3),
+        ended(error="0.3"),
+        ended(error=None),
+        ended(curve=[{"epoch": 1}]),
+        ended(energy={**ENDED["result"]["energy"], "energy_j": "1e-7"}),
+        ended(energy={**ENDED["result"]["energy"], "components": {"adds": None}}),
+        ended(energy={**ENDED["result"]["energy"], "interval_j": [1, "2"]}),
+        {**ENDED, "result": {"kind": "crashed", "message": "x", "island": 1}},
+        {**ENDED, "result": 3},
+    ],
+)
+def test_a_whole_line_that_is_no_event_is_named(body, tmp_path):
+    path = write(tmp_path, EVENTS)
+    with path.open("a") as file:
+        file.write(line(**body))
+    with pytest.raises(BadInput, match=r"trials\.jsonl line 6: not understood.*another version"):
+        read_events(path)
+    with pytest.raises(BadInput, match="line 6"), Journal(tmp_path):
+        pass
+
+
+def test_whole_lines_are_understood_and_a_journal_is_read_on(tmp_path):
+    path = write(tmp_path, EVENTS)
+    size = path.stat().st_size
+    with path.open("a") as file:
+        file.write(line(**ENDED))
+    assert len(read_events(path)[0]) == 6
+    (event,), _, _ = read_events(path, size, running=[3])
+    assert event.trial_id == 3
 
 
 def test_records_pair_questions_with_answers(tmp_path):

@@ -126,6 +126,16 @@ def test_the_command_judges_on_test_images_and_the_report_leads_with_it(searched
     assert wrong == pytest.approx([round(w) for w in wrong], abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("workers", "threads"), [(None, 6), (2, 6), (8, 2), ("8", 2), ("tcp://host:8786", None)]
+)
+def test_other_workers_share_the_cores_anew(searched, monkeypatch, workers, threads):
+    monkeypatch.setattr("os.cpu_count", lambda: 16)
+    run = store.read_run(searched)
+    run = replace(run, config={**run.config, "workers": 2, "threads": 6})
+    assert verify._study(run, workers).threads == threads
+
+
 def test_what_cannot_be_verified_is_one_line(tmp_path, searched):
     with pytest.raises(BadInput, match="not a run directory"):
         verify.verify(tmp_path)

@@ -10,7 +10,7 @@ from jouleshift.records import Evaluation, TrialRecord
 
 
 class CheckpointKeeper:
-    """Drops checkpoints that no promotion and no front point needs any more, one finished trial a call."""
+    """Drops checkpoints that no promotion and no front point needs any more, one trial a call."""
 
     def __init__(self, folder: Path, study: StudyConfig) -> None:
         self._folder = folder
@@ -20,6 +20,9 @@ class CheckpointKeeper:
         self._front: tuple[TrialRecord, ...] = ()
 
     def __call__(self, record: TrialRecord) -> None:
+        """One that was interrupted is run again and still needs its parent's."""
+        if record.result is None:
+            return
         if record.trial.parent is not None:
             self._drop(record.trial.parent)
         if record.trial.budget < self._full_budget and not self._continues:

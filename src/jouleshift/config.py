@@ -6,7 +6,7 @@ the command line's help and its error messages. Errors are `BadInput`: one line 
 an unknown one, the nearest valid name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -253,5 +253,22 @@ class StudyConfig(Config):
 
 
 def same_setting(name: str, one: Any, other: Any) -> bool:
-    """Whether two values of a setting mean the same."""
-    return same_formats(one, other) if name == "layers" else bool(one == other)
+    """Whether two values of a setting mean the same, however they are written."""
+    if name == "layers":
+        return same_formats(one, other)
+    meaning = _MEANINGS.get(name)
+    return bool(one == other or (meaning is not None and meaning(one) == meaning(other)))
+
+
+def absolute_profile(profile: str) -> str:
+    """A hardware profile's name as it is, that of a YAML file as an absolute path."""
+    path = Path(profile).expanduser()
+    return str(path.resolve()) if path.suffix in (".yaml", ".yml") else profile
+
+
+_MEANINGS: Mapping[str, Callable[[Any], Any]] = {
+    "constraint": lambda texts: [parse_constraint(text) for text in texts],
+    "fidelity": lambda text: Fidelity.named(text, 1, 1).parts,
+    "profile": absolute_profile,
+}
+"""What a setting says, for those that can be written in several ways."""

@@ -29,6 +29,7 @@ from jouleshift.energy.quiet import trial_running
 from jouleshift.energy.workload import trace
 from jouleshift.errors import BadInput, Unwritable
 from jouleshift.fidelity import Fidelity, Setting
+from jouleshift.foreknowledge import digest_of_prices
 from jouleshift.layer_formats import with_bits
 from jouleshift.models.fit import refuse_misfit
 from jouleshift.records import EnergyReading, Epoch, Evaluation, Failure, Trial, Value
@@ -129,6 +130,7 @@ class Evaluator:
             },
             "device": str(self.device),
             "threads": torch.get_num_threads(),
+            "profile_digest": digest_of_prices(self.profile),
         }
 
     def build(self, seed: int) -> nn.Module:
@@ -237,10 +239,9 @@ class Evaluator:
         """Error on the split, and energy and latency of one inference, from the study's source.
 
         `shipped` is the network in the configuration's own number format, which modelled energy is that of,
-        where training at a lower fidelity has used another.
-        `error` is training's own, on the validation images; None, and NaN in return, where it is not wanted.
-        Where the energy is that of the deployed network, so is the error. Raises `BadInput` where the network
-        cannot be deployed.
+        where training at a lower fidelity has used another. `error` is training's own, on the validation
+        images; None, and NaN in return, where it is not wanted. Where the energy is that of the deployed
+        network, so is the error. Raises `BadInput` where the network cannot be deployed.
         """
         if self.study.energy == "deployed":
             return self._deployed(model, energy_alone=error is None)

@@ -10,12 +10,15 @@
 The worker describes the float network in plain numbers, so none of this needs torch.
 """
 
+import json
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from jouleshift.config import StudyConfig
 from jouleshift.energy.foreknown import ForeknownEnergy, ForeknownSize, restore
 from jouleshift.energy.hardware import load_profile
+from jouleshift.energy.profile import Profile
 from jouleshift.errors import BadInput
 from jouleshift.objectives import Goal
 from jouleshift.records import Value
@@ -33,6 +36,13 @@ def known_objectives(study: StudyConfig, foreknown: Mapping[str, Any]) -> dict[s
         known["energy_j"] = energy
         known["latency_s"] = lambda config: profile.latency_s(energy(config)) or 0.0
     return {name: known[name] for name in Goal.of(study.model_dump()).needed if name in known}
+
+
+def digest_of_prices(profile: Profile) -> str:
+    """Tells two price lists apart: a checksum of what the profile states, whatever its file is called and
+    however it is laid out."""
+    stated = json.dumps(profile.model_dump(mode="json", exclude_unset=True), sort_keys=True)
+    return f"{zlib.crc32(stated.encode()):08x}"
 
 
 def refuse_unknowable(study: StudyConfig) -> None:

@@ -16,7 +16,7 @@ and on no front.
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from jouleshift.errors import BadInput, nearest
@@ -46,7 +46,7 @@ class Constraint:
 
     objective: Objective
     limit: float
-    text: str
+    text: str = field(compare=False)
 
     def met(self, values: Mapping[str, float]) -> bool:
         """Whether a result keeps it; a value that is missing does not."""
@@ -134,7 +134,8 @@ def _parsed(text: str) -> Constraint:
     value = _number(digits) * _scale(objective, unit.replace("μ", "µ") or _BASE.get(name, ""))
     if objective == "error" and not 0 <= value <= 1:
         raise ValueError(f"{name} lies in 0 … 1 (or 0 … 100 %)")
-    return Constraint(objective, round(1 - value, 12) if is_accuracy else value, " ".join(text.split()))
+    most = round(1 - value, 12) if is_accuracy else float(f"{value:.12g}")  # 57 % is 0.57, to the last bit
+    return Constraint(objective, most, " ".join(text.split()))
 
 
 def _number(digits: str) -> float:

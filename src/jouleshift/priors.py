@@ -1,14 +1,15 @@
 """Configurations that are thought to be good, to try before anything is known.
 
 A file names them: CSV with a column for each hyperparameter (`front.csv` of another run will do; other
-columns are ignored), or YAML with a list of mappings. `paper` is the published fronts (Tables 2 to 7),
-without their default configurations. They come from other networks, data or spaces, so each is fitted to the
-space: numbers outside their range go to its nearer end, and what is missing or has another name takes the
-default.
+columns are ignored), or YAML or JSON with a list of mappings. `paper` is the published fronts (Tables 2 to
+7), without their default configurations. They come from other networks, data or spaces, so each is fitted to
+the space: numbers outside their range go to its nearer end, and what is missing, no value or has another name
+takes the default.
 """
 
 import csv
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,11 +33,20 @@ def load_priors(source: str | None, space: "ConfigurationSpace") -> tuple[dict[s
     """
     if source is None:
         return ()
-    rows = _published() if source == PAPER else _read(Path(source))
-    fitted = [_fitted(row, space) for row in rows if set(row) & set(space)]
-    if not fitted:
-        raise BadInput(f"prior {source}: it names no hyperparameter of the space ({', '.join(space)})")
+    fitted = [_fitted(row, space) for row in read_priors(source, space)]
     return tuple(config for k, config in enumerate(fitted) if config not in fitted[:k])
+
+
+def read_priors(source: str, names: Collection[str]) -> list[Mapping[str, Any]]:
+    """The rows of `source` that name any of these hyperparameters, as they stand there.
+
+    Raises `BadInput` for a file that cannot be read or has no such row.
+    """
+    rows = _published() if source == PAPER else _read(Path(source))
+    found = [row for row in rows if set(row) & set(names)]
+    if not found:
+        raise BadInput(f"prior {source}: it names no hyperparameter of the space ({', '.join(names)})")
+    return found
 
 
 def _published() -> list[Mapping[str, Any]]:
@@ -67,14 +77,23 @@ def _fitted(row: Mapping[str, Any], space: "ConfigurationSpace") -> dict[str, Va
 
 def _value(hyperparameter: "Hyperparameter", given: Any) -> Any:
     default: Any = hyperparameter.default_value
-    if given is None or given == "":
+    if not isinstance(given, int | float | str) or given == "":
         return default
     lower = getattr(hyperparameter, "lower", None)
     if lower is None:
         return given if hyperparameter.legal_value(given) else default
-    try:
-        number = float(given)
-    except (TypeError, ValueError):
+    number = _number(given)
+    if math.isnan(number):
         return default
     number = min(max(number, float(lower)), float(hyperparameter.upper))  # type: ignore[attr-defined]
     return round(number) if isinstance(default, int) else number
+
+
+def _number(given: float | str) -> float:
+    """What is given as a number; NaN where it is none."""
+    try:
+        return float(given)
+    except OverflowError:  # a whole number of hundreds of digits
+        return math.inf if int(given) > 0 else -math.inf
+    except ValueError:
+        return math.nan

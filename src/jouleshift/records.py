@@ -8,9 +8,12 @@ is minimised (`error = 1 − accuracy`).
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+_Record = TypeVar("_Record")
 
 Value = int | float | str
 """The value of one hyperparameter."""
@@ -222,16 +225,55 @@ def to_json(record: Any) -> dict[str, Any]:
 
 
 def trial_from_json(data: Mapping[str, Any]) -> Trial:
-    return Trial(**data)
+    """The inverse of `to_json`. Raises TypeError for what is no trial of this version."""
+    trial = checked(Trial(**data))
+    _check_values(trial.config, {int, float, str})
+    return trial
 
 
 def result_from_json(data: Mapping[str, Any]) -> Evaluation | Failure:
-    """The inverse of `to_json` for the two kinds of result."""
+    """The inverse of `to_json` for the two kinds of result. Raises TypeError, KeyError or ValueError for what
+    is no result of this version."""
     if "kind" in data and "message" in data:
-        return Failure(**data)
+        return checked(Failure(**data))
     energy = dict(data["energy"])
     energy["flags"] = tuple(energy["flags"])
     if energy["interval_j"] is not None:
-        energy["interval_j"] = tuple(energy["interval_j"])
-    curve = tuple(Epoch(**point) for point in data["curve"])
-    return Evaluation(**{**data, "energy": EnergyReading(**energy), "curve": curve})
+        low, high = energy["interval_j"]
+        energy["interval_j"] = (low, high)
+        _check_values({"low": low, "high": high}, {int, float})
+    _check_values(energy["components"], {int, float})
+    curve = tuple(checked(Epoch(**point)) for point in data["curve"])
+    return checked(Evaluation(**{**data, "energy": checked(EnergyReading(**energy)), "curve": curve}))
+
+
+_PLAIN: Mapping[Any, set[type]] = {
+    int: {int},
+    int | None: {int, type(None)},
+    float: {int, float},
+    float | None: {int, float, type(None)},
+    str: {str},
+    Mapping[str, Value]: {dict},
+}
+"""What JSON may hold where a field is of such a type."""
+
+
+@cache
+def _plain_fields(kind: Any) -> list[tuple[str, set[type]]]:
+    return [(member.name, _PLAIN[member.type]) for member in fields(kind) if member.type in _PLAIN]
+
+
+def checked(record: _Record) -> _Record:
+    """A record that was read, once its fields hold what their types say: a number written as text would fail
+    far from here, and in a comparison only."""
+    kind: Any = type(record)
+    for name, kinds in _plain_fields(kind):
+        if type(getattr(record, name)) not in kinds:
+            raise TypeError(f"{name}: {getattr(record, name)!r}")
+    return record
+
+
+def _check_values(values: Mapping[str, Any], kinds: set[type]) -> None:
+    for name, value in values.items():
+        if type(value) not in kinds:
+            raise TypeError(f"{name}: {value!r}")

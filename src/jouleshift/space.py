@@ -15,6 +15,7 @@ nine tenths of its samples on the top tenth of the range.
 """
 
 import math
+import reprlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -74,13 +75,14 @@ class Range:
         try:
             # YAML reads 1e-5 as text; True would pass as the number 1
             number = kind(value) if not isinstance(value, bool) else None
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):  # the last one for whole numbers of hundreds of digits
             number = None
         if number is None or (not isinstance(value, str) and number != value):
-            raise ValueError(f"{value!r}: expected {'a whole number' if kind is int else 'a number'}")
+            kinds = "a whole number" if kind is int else "a number"
+            raise ValueError(f"{reprlib.repr(value)}: expected {kinds}")
         top = self.high if self.reach is None else self.reach
-        if math.isnan(number) or not self.low <= number <= top:
-            raise ValueError(f"{value!r} is outside {self.low} … {top}")
+        if not self.low <= number <= top:  # NaN is nowhere
+            raise ValueError(f"{reprlib.repr(value)} is outside {self.low} … {top}")
         return number
 
 

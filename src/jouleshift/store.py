@@ -28,6 +28,7 @@ JOURNAL = "trials.jsonl"
 VERIFICATION = "verify.jsonl"
 CONFIG = "config.yaml"
 ENVIRONMENT = "env.json"
+PRIORS = "priors.json"
 CHECKPOINTS = "checkpoints"
 LOG = "run.log"
 _LOCK = "run.lock"
@@ -40,6 +41,7 @@ _READ_OF_ENVIRONMENT = {
     "classes": list,
     "images": dict,
     "search_energy": list,
+    "profile_digest": str,
 }
 _PATIENCE_S = 1.0
 """A reader that looks whether the lock is held holds it for a moment."""

@@ -15,6 +15,7 @@ from typing import Any
 from jouleshift import environment, store
 from jouleshift.analysis.pareto import DEFAULT_BRACKET, default_trial, front, objectives
 from jouleshift.api import Silent, Watcher, report, work_of
+from jouleshift.beginning import refuse_other_prices
 from jouleshift.config import StudyConfig
 from jouleshift.errors import BadInput
 from jouleshift.hpo.executors import make_workers
@@ -22,6 +23,7 @@ from jouleshift.hpo.study import Progress
 from jouleshift.journal import Asked, Finished
 from jouleshift.records import Run, Trial
 from jouleshift.remarks import unreadable
+from jouleshift.resolving import threads_of
 from jouleshift.store import Journal
 
 SEED_STEP = 1000
@@ -39,12 +41,21 @@ def verify(
     read = store.read_run(run)
     if seeds < 1:
         raise BadInput(f"seeds {seeds}: at least one is needed")
-    study = StudyConfig(**{**read.config, "workers": workers or read.config.get("workers", 1)})
+    study = _study(read, workers)
     with Journal(run, store.VERIFICATION) as journal:
         waiting = _waiting(read, journal, seeds)
         if waiting:
             _train(study, read, journal, waiting, _ByFound(watcher or Silent(), read))
     return report([run])
+
+
+def _study(run: Run, workers: int | str | None) -> StudyConfig:
+    """The settings of the run; with other workers each gets its own share of this machine's cores."""
+    study = StudyConfig(**run.config)
+    own = study.workers
+    if workers is not None:
+        study = StudyConfig(**{**run.config, "workers": workers})
+    return study if study.workers == own else study.model_copy(update={"threads": threads_of(study.workers)})
 
 
 class _ByFound:
@@ -114,6 +125,7 @@ def _train(study: StudyConfig, run: Run, journal: Journal, waiting: list[Trial],
     checkpoints.mkdir(parents=True, exist_ok=True)
     work = work_of(study, run.path, {"checkpoints": str(checkpoints.resolve()), "split": "test"})
     with make_workers(study.workers, work, watcher.epoch, watcher.note) as workers:
+        refuse_other_prices(study, run.path, run.env, workers.facts)
         changed = environment.differences(run.env, environment.describe())
         notes = [f"changed since the search: {', '.join(changed)}"] if changed else []
         notes += unreadable(workers.facts["images"]["skipped"])

@@ -46,7 +46,7 @@ class Followed:
 
     def more(self) -> list[Event]:
         """What was written since the last time."""
-        found, self._read, _ = read_events(self.path, self._read)
+        found, self._read, _ = read_events(self.path, self._read, (e.trial.id for e in self.running))
         self.events += found
         self.trials |= {event.trial.id: event.trial for event in found if isinstance(event, Asked)}
         return found

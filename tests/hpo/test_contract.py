@@ -212,3 +212,20 @@ def test_trials_are_told_once(name):
     scheduler.tell(trial, outcome(trial))
     with pytest.raises(KeyError):
         scheduler.tell(trial, outcome(trial))
+
+
+def test_what_cannot_be_told_leaves_the_trial_running(name):
+    scheduler = fresh(name)
+    trial = scheduler.ask()
+    for value in (float("nan"), float("inf"), None):
+        with pytest.raises(ValueError, match="energy_j"):
+            scheduler.tell(trial, {"error": 0.1, "energy_j": value})
+    assert scheduler.running == (trial,)
+    scheduler.tell(trial, Failure("diverged", "loss is NaN"))
+    with pytest.raises(KeyError):
+        scheduler.tell(trial, outcome(trial))
+
+
+@pytest.mark.parametrize("seed", [0, 2**31, 2**32 - 1])
+def test_every_seed_that_is_taken_can_be_searched_with(name, seed):
+    assert len(Driver(fresh(name, seed=seed)).run(3).trials) == 3

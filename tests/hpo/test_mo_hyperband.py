@@ -12,7 +12,6 @@ from scipy.optimize import check_grad
 from jouleshift.errors import BadInput
 from jouleshift.hpo import make_scheduler, mo_hyperband
 from jouleshift.hpo.acquisition.ehvi import pareto_mask
-from jouleshift.hpo.acquisition.registry import acquisition_names
 from jouleshift.hpo.brackets import ladder
 from jouleshift.hpo.encoding import Encoding
 from jouleshift.hpo.mo_hyperband import MoHyperband
@@ -260,7 +259,7 @@ def test_a_limit_on_a_learned_value_turns_the_search_to_what_keeps_it():
     assert np.mean(kept[1:]) > 0.5
 
 
-@pytest.mark.parametrize("acquisition", acquisition_names())
+@pytest.mark.parametrize("acquisition", ["ehvi", "parego"])
 def test_a_search_by_any_acquisition_is_replayed(acquisition):
     settings = {"acquisition": acquisition, "objectives": ("error", "energy_j", "size"), "seed": 4}
     driver = Driver(search(**settings), workers=3).run(30)

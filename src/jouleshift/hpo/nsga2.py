@@ -37,6 +37,10 @@ _TRIES = 1000
 class Nsga2(Scheduler):
     """Every configuration at most once, at full budget."""
 
+    @classmethod
+    def refuse_missing_library(cls) -> None:
+        _optuna()
+
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
         self._study = _study(problem)

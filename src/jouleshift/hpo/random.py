@@ -5,10 +5,11 @@ full budget, so no result is ever thrown away by an early judgement. Those that 
 constraint are drawn again.
 """
 
+from collections.abc import Mapping
 from copy import deepcopy
 
 from jouleshift.hpo.scheduler import Problem, Proposal, Scheduler, plain
-from jouleshift.records import Outcome, Trial
+from jouleshift.records import Outcome, Trial, Value
 
 _TRIES = 1000
 """Draws in a row without a new configuration after which the space counts as exhausted."""
@@ -23,17 +24,16 @@ class RandomSearch(Scheduler):
         super().__init__(problem)
         self._space = deepcopy(problem.space)
         self._space.seed(problem.seed)
-        self._seen = {self._space.get_default_configuration()}
+        self._seen = {_key(plain(self._space.get_default_configuration()))}
 
     def _propose(self) -> Proposal | None:
         repeats = ruled_out = 0
         while repeats < _TRIES and ruled_out < _RULED_OUT:
-            configuration = self._space.sample_configuration()
-            if configuration in self._seen:
+            config = plain(self._space.sample_configuration())
+            if _key(config) in self._seen:
                 repeats += 1
                 continue
-            self._seen.add(configuration)
-            config = plain(configuration)
+            self._seen.add(_key(config))
             if not self.problem.is_ruled_out(config):
                 return Proposal(config, self.problem.max_budget)
             repeats, ruled_out = 0, ruled_out + 1
@@ -41,3 +41,8 @@ class RandomSearch(Scheduler):
 
     def _observe(self, trial: Trial, outcome: Outcome) -> None:
         """Random search learns nothing."""
+
+
+def _key(config: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
+    """Equal for equal values: ConfigSpace's hash of a configuration tells how it was made as well."""
+    return tuple(sorted(config.items()))

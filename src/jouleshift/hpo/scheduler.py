@@ -14,7 +14,7 @@ compared with.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite, nan
+from math import isfinite
 from typing import TYPE_CHECKING, final
 
 from jouleshift.hpo.threads import one_thread
@@ -84,6 +84,10 @@ class Scheduler(ABC):
     takes_priors = False
     takes_acquisitions = False
 
+    @classmethod  # noqa: B027 - most need none
+    def refuse_missing_library(cls) -> None:
+        """Raise `BadInput` where a library that it needs is not installed."""
+
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self._asked = 0
@@ -130,12 +134,14 @@ class Scheduler(ABC):
     @final
     def tell(self, trial: Trial, outcome: Outcome) -> None:
         """Report a trial's outcome. Raises KeyError for a trial that is not running, ValueError where a value
-        that is needed is missing or not finite."""
-        del self._running[trial.id]
+        that is needed is missing or not finite; then the trial still runs, and may be told again."""
+        if trial.id not in self._running:
+            raise KeyError(trial.id)
         if not isinstance(outcome, Failure):
-            missing = [name for name in self.problem.needed if not isfinite(outcome.get(name, nan))]
+            missing = [name for name in self.problem.needed if not _is_finite(outcome.get(name))]
             if missing:
                 raise ValueError(f"trial {trial.id}: no finite value for {missing}")
+        del self._running[trial.id]
         self._observe(trial, outcome)
 
     @property
@@ -158,6 +164,10 @@ class Scheduler(ABC):
 
     @abstractmethod
     def _observe(self, trial: Trial, outcome: Outcome) -> None: ...
+
+
+def _is_finite(value: float | None) -> bool:
+    return value is not None and isfinite(value)
 
 
 def plain(configuration: "Configuration") -> dict[str, Value]:

@@ -11,10 +11,6 @@ _ACQUISITIONS = {
 }
 
 
-def acquisition_names() -> list[str]:
-    return sorted(_ACQUISITIONS)
-
-
 def find_acquisition(name: str) -> Acquisition:
     """The acquisition `name`, or one from elsewhere as "package.module:function". Raises BadInput."""
     path = name if ":" in name else _ACQUISITIONS.get(name)
