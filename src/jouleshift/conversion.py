@@ -16,12 +16,13 @@ count and every linear layer is converted beside them (with depth 0 nothing is):
 it knows no other kind of layer than `nn.Conv2d` and `nn.Linear`.
 
 Left as they are: subclasses whose forward pass does something else, layers whose weight is shared with
-another layer, recomputed by a hook (weight norm) or read past the layer (attention), and every other kind.
+another layer, recomputed by a hook (weight norm) or read past the layer (attention, see
+`nn.weight_readers`), and every other kind.
 """
 
 import copy
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -34,6 +35,7 @@ from jouleshift.layer_formats import LayerFormats, applied, by_layer, deciding, 
 from jouleshift.nn.layers import ShiftConv1d, ShiftConv2d, ShiftConvTranspose2d, ShiftLayer, ShiftLinear
 from jouleshift.nn.nonnegative import nonnegative_inputs
 from jouleshift.nn.tracing import forwards_as
+from jouleshift.nn.weight_readers import weights_read
 from jouleshift.quant.packing import packed_size
 from jouleshift.words import count
 
@@ -99,9 +101,10 @@ def plan(
 def _candidates(model: nn.Module, config: ShiftConfig) -> list[tuple[LayerPlan, nn.Module]]:
     """Every layer with a weight; `config` is None and the reason given where it cannot be converted."""
     owners = Counter(id(parameter) for module in model.modules() for parameter in module._parameters.values())
+    read = weights_read(model, tuple(_SHIFT_LAYERS))
     candidates = []
     for name, layer in _weighted_layers(model):
-        refusal = _refusal(layer, owners, config.mode)
+        refusal = _refusal(layer, owners, read, config.mode)
         planned = LayerPlan(name, type(layer).__name__, None if refusal else config, refusal)
         candidates.append((planned, layer))
     return candidates
@@ -120,7 +123,7 @@ def _kind(layer: nn.Module) -> type[nn.Module] | None:
     return next((kind for kind in type(layer).__mro__ if kind in _SHIFT_LAYERS), None)
 
 
-def _refusal(layer: nn.Module, owners: Counter[int], mode: NumericMode) -> str:
+def _refusal(layer: nn.Module, owners: Counter[int], read: Collection[int], mode: NumericMode) -> str:
     """Why a layer cannot be converted, or ""."""
     kind = _kind(layer)
     if kind is None:
@@ -133,7 +136,9 @@ def _refusal(layer: nn.Module, owners: Counter[int], mode: NumericMode) -> str:
         return "attention reads its weight itself"
     if type(layer) is not kind and not forwards_as(layer, kind):
         return "has a forward pass of its own"
-    return "its weight is shared with another layer" if owners[id(layer.weight)] > 1 else ""
+    if owners[id(layer.weight)] > 1:
+        return "its weight is shared with another layer"
+    return "its weight is read past the layer" if id(layer.weight) in read else ""
 
 
 def _by_depth(

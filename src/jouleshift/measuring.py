@@ -26,6 +26,7 @@ from jouleshift.energy.workload import trace
 from jouleshift.errors import BadInput
 from jouleshift.models.fit import refuse_misfit, usual_size
 from jouleshift.records import EnergyReading
+from jouleshift.train.memory import make_channels_last
 from jouleshift.words import count
 
 _DEPLOYED_FORMAT = ShiftConfig(weight_bits=4, act_integer_bits=3, act_fraction_bits=5)
@@ -176,7 +177,7 @@ def _by_name(name: str, conditions: Conditions, named: Named) -> list[Measured]:
 
 def _eager(network: nn.Module, images: torch.Tensor, conditions: Conditions) -> Ran:
     torch.set_num_threads(conditions.threads)
-    network = network.to(memory_format=torch.channels_last)
+    make_channels_last(network)
     batch = images.contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
         return observe("torch", partial(_logits, network, batch), len(batch), conditions)

@@ -203,6 +203,52 @@ def test_a_layer_used_twice_stays_one_layer():
     assert converted.again is converted.once
 
 
+class OwnAttention(nn.Module):
+    """Reads its projection's weight, in `inner` only after a decision that cannot be traced."""
+
+    def __init__(self, inner=None):
+        super().__init__()
+        self.qkv, self.out, self.inner = nn.Linear(4, 4), nn.Linear(4, 4), inner
+
+    def forward(self, x):
+        if self.inner is None and x.sum() > 0:
+            x = x + 1
+        x = self.out(nn.functional.linear(x, self.qkv.weight, self.qkv.bias))
+        return x if self.inner is None else self.inner(x)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_layers_whose_weight_is_read_past_them_are_left(training):
+    encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), 1)
+    model = nn.Sequential(OwnAttention(OwnAttention()), encoder, nn.Linear(4, 2)).train(training)
+    layers = {layer.name: layer for layer in plan(model, ShiftConfig())}
+    read = {name for name, layer in layers.items() if layer.reason == "its weight is read past the layer"}
+    assert read == {"0.qkv", "0.inner.qkv", "1.layers.0.linear1", "1.layers.0.linear2"}
+    assert {name for name, layer in layers.items() if layer.converted} == {"0.out", "0.inner.out", "2"}
+    assert convertible_layers(model) == 3
+    with torch.no_grad():
+        assert convert(model, ShiftConfig()).eval()(torch.randn(2, 3, 4)).shape == (2, 3, 2)
+
+
+class Caching(nn.Module):
+    """As LevIT's attention: keeps what it computed for the next call."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.scale, self.cache = nn.Linear(4, 4), nn.Parameter(torch.ones(())), {}
+
+    def forward(self, x):
+        self.cache["scale"] = self.scale * 2
+        return self.layer(x) * self.cache["scale"]
+
+
+def test_looking_at_a_network_leaves_no_symbols_in_it():
+    model = Caching()
+    assert convertible_layers(model) == 1
+    assert convert(model, ShiftConfig())(torch.ones(1, 4)).shape == (1, 4)
+    assert model.cache == {}
+
+
 def test_a_network_that_is_one_layer():
     assert isinstance(convert(nn.Linear(3, 2), ShiftConfig()), ShiftLinear)
 

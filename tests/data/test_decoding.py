@@ -1,5 +1,6 @@
 """Images of every kind in, one uint8 tensor out; broken ones named."""
 
+import io
 import struct
 import zlib
 
@@ -72,6 +73,25 @@ def test_transparency_lies_over_white():
     assert decoded(encoded(image)).images[0].permute(1, 2, 0).tolist() == [[[255] * 3, [10, 20, 30]]]
 
 
+def keyed(image, key):
+    image.save(buffer := io.BytesIO(), "PNG", transparency=key)
+    return buffer.getvalue()
+
+
+def test_what_a_png_names_as_transparent_is_white():
+    assert decoded(keyed(Image.new("RGB", (2, 2), (1, 2, 3)), (1, 2, 3))).images.unique().tolist() == [255]
+    assert decoded(keyed(Image.new("L", (2, 2), 7), 7)).images.unique().tolist() == [255]
+    assert decoded(keyed(Image.new("L", (2, 2), 7), 8)).images.unique().tolist() == [7]
+    wide = Image.fromarray(np.full((2, 2), 700, np.uint16))
+    assert decoded(keyed(wide, 700)).images.unique().tolist() == [255]
+
+
+def test_wide_integers_below_256_stay_as_they_are():
+    narrow, wide = (np.array([[0, 7], [200, top]], np.int32) for top in (255, 256))
+    assert decoded(encoded(narrow, "TIFF")).images[0, 0].tolist() == [[0, 7], [200, 255]]
+    assert decoded(encoded(wide, "TIFF")).images[0, 0].tolist() == [[0, 0], [0, 1]]
+
+
 def test_cmyk_and_one_bit():
     cmyk = Image.new("CMYK", (4, 4), (0, 255, 255, 0))
     red = decoded(encoded(cmyk, "TIFF")).images[0, :, 0, 0].tolist()
@@ -84,7 +104,7 @@ def test_exif_rotation_is_applied():
     image.putpixel((0, 0), (255, 255, 255))
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: rotate by 90° clockwise
-    image.save(buffer := __import__("io").BytesIO(), "PNG", exif=exif)
+    image.save(buffer := io.BytesIO(), "PNG", exif=exif)
     out = decoded(buffer.getvalue()).images
     assert out.shape == (1, 3, 4, 2)
     assert out[0, 0, 0, 1] == 255

@@ -59,6 +59,46 @@ def test_the_test_sibling_is_the_test_split(tmp_path):
     assert sorted(red(splits.train) + red(splits.val)) == list(range(20))
 
 
+def test_a_file_without_a_split_in_its_name_trains_beside_one_for_test(tmp_path):
+    write(tmp_path / "birds.parquet", range(20), halves(20))
+    write(tmp_path / "birds-test.parquet", range(100, 104), halves(4))
+    splits = load(str(tmp_path), seed=0)
+    assert red(splits.test) == [100, 101, 102, 103]
+    assert sorted(red(splits.train) + red(splits.val)) == list(range(20))
+    write(tmp_path / "birds-train.parquet", range(30, 50), halves(20))
+    assert "of which split is birds.parquet, beside birds-train.parquet?" in refusal(tmp_path)
+
+
+def test_validation_and_test_alone_are_no_data_set(tmp_path):
+    write(tmp_path / "birds-test.parquet", range(20), halves(20))
+    assert len(load(str(tmp_path), seed=0).train) > 0
+    write(tmp_path / "birds-val.parquet", range(20), halves(20))
+    assert "files for test and val, and none for training" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (pa.array(["owl", "crow"] * 10).dictionary_encode(), ("crow", "owl")),
+        (pa.array([7, 9] * 10).dictionary_encode(), ("7", "9")),
+        (pa.array([True, False] * 10), ("False", "True")),
+    ],
+)
+def test_labels_may_be_coded(tmp_path, labels, names):
+    file = write(tmp_path / "x.parquet", range(20), labels, columns=("img", "kind"))
+    splits = load(str(file), seed=0)
+    assert splits.class_names == names
+    told = [names[label] for label in splits.train.labels]
+    assert told == [str(labels[n].as_py()) for n in red(splits.train)]
+
+
+def test_a_coded_column_is_no_rival_of_a_plain_one(tmp_path):
+    images = pa.array([{"bytes": encoded(coloured(n)), "path": None} for n in range(20)], IMAGE)
+    table = pa.table({"img": images, "kind": halves(20), "cropped": [False] * 20})
+    pq.write_table(table, tmp_path / "x.parquet")
+    assert load(str(tmp_path), seed=0).class_names == ("0", "1")
+
+
 def test_shards_in_a_folder_or_by_pattern(tmp_path):
     names = ["crow", "owl"]
     write(tmp_path / "data" / "train-00000-of-00002.parquet", range(10), halves(10), names)

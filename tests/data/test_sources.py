@@ -142,6 +142,26 @@ def test_a_class_may_be_called_train(tmp_path):
     assert load(str(root), seed=0).class_names == ("bus", "car", "train")
 
 
+@pytest.mark.parametrize("parts", [("val", "test"), ("test",)])
+def test_val_and_test_without_train_are_no_classes(tmp_path, parts):
+    for part in parts:
+        write_classes(tmp_path / part, {"a": 5, "b": 5})
+    assert f"has {' and '.join(f'{part}/' for part in parts)} and no train/" in refusal(tmp_path)
+
+
+def test_a_class_name_that_is_not_utf8_is_made_legible(tmp_path):
+    root = write_classes(tmp_path / "odd", {os.fsdecode(b"caf\xe9"): 5, "thé": 5})
+    splits = load(str(root), seed=0)
+    assert splits.class_names == ("caf\ufffd", "thé")
+    broken = os.fsencode(root) + b"/caf\xe9/\xe9.png"
+    with open(broken, "wb") as file:  # noqa: PTH123 - a name in bytes
+        file.write(b"no image")
+    skipped = load(str(root), seed=0, on_corrupt="skip").skipped
+    assert all(line.encode() for line in skipped)
+    write_classes(root, {os.fsdecode(b"caf\xe8"): 5})
+    assert "two class folders are named 'caf\ufffd'" in refusal(root)
+
+
 def test_tiny_imagenet_layout(tmp_path):
     root = tmp_path / "tiny-imagenet-200"
     for wnid, start in (("n01", 0), ("n02", 50), ("n03", 100)):

@@ -169,6 +169,30 @@ def test_zeus_millijoules_become_joules_and_errors_become_none(zeus):
     assert sensor.read().joules == {"gpu0": None}
 
 
+def test_a_gpu_without_a_counter_is_left_out_and_named(monkeypatch):
+    error = pytest.importorskip("zeus.exception").ZeusBaseError
+
+    class ThreeGpus(FakeGpus):
+        def __len__(self):
+            return 3
+
+        def get_name(self, index):
+            return ("A100", "GTX 1080", "A100")[index]
+
+        def get_total_energy_consumption(self, index):
+            if index == 1:
+                raise error("not supported")
+            return super().get_total_energy_consumption(index)
+
+    gpus = ThreeGpus(VirtualClock())
+    monkeypatch.setattr(counters, "_zeus_devices", lambda: (gpus, None))
+    sensor = ZeusSensor(gpus.clock)
+    first = sensor.read()
+    gpus.clock.sleep(2.0)
+    assert between(first, sensor.read(), sensor).joules == pytest.approx({"gpu0": 200, "gpu2": 200})
+    assert sensor.origin == "Zeus: A100, A100, without gpu1 GTX 1080 (no counter)"
+
+
 def chips():
     """Zeus's own readings of chips, and the joules that they stand for."""
     apple = pytest.importorskip("zeus.device.soc.apple").AppleSiliconMeasurement

@@ -285,6 +285,8 @@ def test_a_wrong_name_gets_the_nearest():
         ("float_add: {pj: 0.9, source", "float_add: {pj: 0.9, sorce", "float_add"),
         ("requantisation_bits: 16", "requantisation_bits: many", "requantisation_bits"),
         ("bytes: 8192", "bytes: 65536", "small to large"),
+        ("float_add: {pj: 0.9, source: ", "float_add: {pj: 0.9, source: '  '} # ", "float_add.source"),
+        ("multiply:\n", "multiply:\n  exponent: 1e9\n", "multiply.exponent"),
         ("name: asic-45nm", "name: [", "not valid YAML"),
     ],
 )

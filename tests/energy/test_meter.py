@@ -10,6 +10,7 @@ from jouleshift.energy.compare import compare
 from jouleshift.energy.counters import Sample
 from jouleshift.energy.meter import DEFAULT_POWER_W, EnergyMeter, Protocol, interval95
 from jouleshift.energy.replay import ReplaySensor, VirtualClock
+from jouleshift.errors import BadInput
 from tests.energy.boards import SimulatedBoard
 
 
@@ -178,6 +179,13 @@ def test_items_per_call_are_accounted_for():
     result = compare(meter_of(board), board.work(100, 0.1), board.work(100, 0.2), items=(1, 2))
     assert result.ratio == pytest.approx(1, abs=0.01)
     assert result.verdict == "tied"
+
+
+@pytest.mark.parametrize("items", [(0, 1), (1, -1)])
+def test_no_items_per_call_are_refused(items):
+    board = SimulatedBoard()
+    with pytest.raises(BadInput, match="items a call: expected at least 1"):
+        compare(meter_of(board), board.work(100, 0.1), board.work(100, 0.2), items=items)
 
 
 def test_comparing_without_a_sensor_compares_times():

@@ -85,6 +85,7 @@ def test_a_file(tmp_path):
         ("time,g_per_kwh\n2026-05-01,3\n2026-05-02,-4\n", "line 3.*-4"),
         ("time,g_per_kwh\n2026-05-01,3\n", "two values"),
         ("time,g_per_kwh\n2026-05-02,3\n2026-05-01,3\n", "must rise"),
+        ("time,g_per_kwh\n9999-12-30,3\n9999-12-31,3\n", "beyond the year 9999"),
         ("time,g_per_kwh\n2026-05-01T00:00Z,3\n2026-05-02,3\n", "time zone"),
     ],
 )
@@ -94,6 +95,12 @@ def test_a_wrong_file_is_one_line(tmp_path, text, message):
     with pytest.raises(BadInput, match=message) as caught:
         IntensitySeries.load(path)
     assert "grid.csv" in str(caught.value)
+
+
+def test_the_first_year_there_is_has_a_best_start(tmp_path):
+    first = datetime(1, 1, 1)
+    day = IntensitySeries([first, first + timedelta(hours=1)], [3, 2], "test")
+    assert day.best_start(3600).best.start == first + timedelta(hours=1)
 
 
 def test_a_missing_or_binary_file_is_named(tmp_path):

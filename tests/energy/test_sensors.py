@@ -1,7 +1,9 @@
 """Looking for sensors: never an exception, and a way to mend what can be mended."""
 
 import os
+import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -51,3 +53,26 @@ def test_a_jetson_module_is_seen(tmp_path, monkeypatch):
     assert sensors._jetson() == (False, "to read its power monitors: pip install zeus")
     monkeypatch.setattr(sensors, "find_spec", lambda name: name)
     assert sensors._jetson()[0]
+
+
+def test_gpus_with_and_without_a_counter(monkeypatch):
+    class NVMLError(Exception):
+        pass
+
+    def energy(index):
+        if index == 1:
+            raise NVMLError("Not Supported")
+
+    nvml = SimpleNamespace(
+        NVMLError=NVMLError,
+        nvmlInit=lambda: None,
+        nvmlShutdown=lambda: None,
+        nvmlDeviceGetCount=lambda: 2,
+        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetTotalEnergyConsumption=energy,
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    monkeypatch.setattr(sensors, "find_spec", lambda name: name)
+    assert sensors._nvml() == (True, "energy counter of 1 of 2 GPUs")
+    nvml.nvmlDeviceGetTotalEnergyConsumption = lambda index: energy(1)
+    assert sensors._nvml() == (False, "no energy counter (Not Supported); needs Volta or newer")

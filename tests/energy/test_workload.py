@@ -271,3 +271,18 @@ def test_what_the_last_layer_needs_does_not_climb_the_shortcuts():
     assert add.arithmetic == "float"
     assert not add.stored_float
     assert pool.arithmetic == "integer"
+
+
+class ByKeyword(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.linear = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.linear(input=self.norm(input=self.conv(input=x)).mean((2, 3)))
+
+
+def test_layers_called_by_keyword_are_counted():
+    work = trace(ByKeyword(), images(8))
+    assert work.macs == 6 * 6 * 3 * 4 * 9 + 4 * 2
+    assert trace(convert(ByKeyword(), ShiftConfig()), images(8)).macs == work.macs

@@ -111,6 +111,11 @@ def test_networks_of_others_are_built_by_path(tmp_path, monkeypatch):
         "def small(num_classes, in_channels=3):\n"
         "    return nn.Sequential(nn.Conv2d(in_channels, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(),\n"
         "                         nn.Linear(4, num_classes))\n"
+        "def passed_on(num_classes, **rest): return timm_like(num_classes, **rest)\n"
+        "def timm_like(num_classes, in_chans=3): return small(num_classes, in_chans)\n"
+        "def ours_like(num_classes, **rest): return small(num_classes, **rest)\n"
+        "def colour_by_keyword(num_classes, **rest): return colour_only(num_classes, **rest)\n"
+        "def clumsy(num_classes, **rest): return 1 + 'x'\n"
         "def colour_only(num_classes): return nn.Linear(3, num_classes)\n"
         "def wrong(num_classes): return 1\n"
         "number = 1\n"
@@ -136,6 +141,12 @@ def test_networks_of_others_are_built_by_path(tmp_path, monkeypatch):
     ):
         with pytest.raises(BadInput, match=message):
             models.create(name, 5)
-    with pytest.raises(BadInput, match="the images have 1"):
-        models.create("my_networks:colour_only", 5, 1)
+    for name in ("passed_on", "ours_like"):
+        assert models.create(f"my_networks:{name}", 5, 1)(torch.zeros(2, 1, 8, 8)).shape == (2, 5)
+        assert models.create(f"my_networks:{name}", 5)(torch.zeros(2, 3, 8, 8)).shape == (2, 5)
+    for name in ("colour_only", "colour_by_keyword"):
+        with pytest.raises(BadInput, match=f"^model 'my_networks:{name}' takes no .*the images have 1"):
+            models.create(f"my_networks:{name}", 5, 1)
+    with pytest.raises(BadInput, match="cannot be built: TypeError: unsupported operand"):
+        models.create("my_networks:clumsy", 5, 1)
     assert str(tmp_path) not in sys.path

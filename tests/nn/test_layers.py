@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from jouleshift.config import ShiftConfig
+from jouleshift.conversion import convert
 from jouleshift.nn.layers import ShiftConv1d, ShiftConv2d, ShiftConvTranspose2d, ShiftLinear
 
 CONVOLUTIONS = {
@@ -243,3 +244,32 @@ def test_the_float_layer_is_left_alone_and_its_mode_is_kept():
     shift(torch.randn(1, 4, 5, 5))
     assert torch.equal(layer.weight, before)
     assert not shift.training
+
+
+def test_a_transposed_convolution_keeps_nothing_of_the_float_layer():
+    float_layer = nn.ConvTranspose2d(4, 6, 3, stride=2)
+    shift = ShiftConvTranspose2d.from_float(float_layer, ShiftConfig(kind="Q", weight_bits=4))
+    assert not [
+        name for name, value in vars(shift).items() if getattr(value, "__self__", None) is float_layer
+    ]
+    assert shift(torch.randn(1, 4, 5, 5), output_size=(12, 12)).shape == (1, 6, 12, 12)
+
+
+@pytest.mark.parametrize("layer", [nn.Conv1d(2, 3, 1), nn.Conv2d(2, 3, 1), nn.ConvTranspose2d(2, 3, 1)])
+def test_the_input_goes_by_the_name_that_torch_gives_it(layer):
+    converted = convert(layer, ShiftConfig())
+    values = torch.randn(1, 2, *[4] * (layer.weight.dim() - 2))
+    assert torch.equal(converted(input=values), converted(values))
+
+
+@pytest.mark.parametrize("mode", ["default", "reference"])
+@pytest.mark.parametrize("kind", ["Q", "PS"])
+def test_frozen_layers_stay_frozen(kind, mode):
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 3), nn.Conv2d(2, 2, 3))
+    model[0].requires_grad_(False)
+    model[1].bias.requires_grad_(False)
+    converted = convert(model, ShiftConfig(kind=kind, mode=mode))
+    trained = {name for name, parameter in converted.named_parameters() if parameter.requires_grad}
+    assert {name.split(".")[0] for name in trained} == {"1", "2"}
+    assert "1.bias" not in trained
+    assert "2.bias" in trained

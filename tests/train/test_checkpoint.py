@@ -88,6 +88,21 @@ def test_a_flipped_byte_is_noticed_or_harmless(parent):
     assert noticed > 50
 
 
+def test_a_flipped_bit_in_the_structure_is_bad_input_whatever_it_makes_of_it(parent):
+    """One changed bit in a pickle raises nearly anything: TypeError, IndexError, AttributeError, …"""
+    whole, random = parent.read_bytes(), Random(5)
+    start, refused = whole.find(b"data.pkl"), 0
+    for _ in range(200):
+        content = bytearray(whole)
+        content[start + random.randrange(3000)] ^= 1 << random.randrange(8)
+        parent.write_bytes(content)
+        try:
+            checkpoints.load(parent)
+        except BadInput:
+            refused += 1
+    assert refused > 130
+
+
 @pytest.mark.parametrize(
     "other",
     [

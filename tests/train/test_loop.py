@@ -104,6 +104,23 @@ def test_the_model_is_left_in_evaluation_mode_and_channels_last(data):
     assert model[4].weight.is_contiguous(memory_format=torch.channels_last)
 
 
+class WithVolume(nn.Module):
+    """A network with a parameter of five dimensions beside those of four."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.volume = network(), nn.Parameter(torch.zeros(1, 1, 1, 1, 1))
+
+    def forward(self, x):
+        return self.inner(x) + self.volume.flatten()
+
+
+def test_a_network_with_five_dimensions_trains(data):
+    model = WithVolume()
+    assert losses(train(model, data, config(), epochs=1, horizon=1, seed=0))
+    assert model.inner[4].weight.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_the_global_generator_is_left_as_it_was(data):
     model = network()
     torch.manual_seed(5)

@@ -6,7 +6,8 @@ All images of a data set take one form, channels × height × width:
   unless the caller names a size. Resizing is Pillow's bilinear filter, which averages when it shrinks
   (antialiased), and does not keep the aspect ratio: nothing is cut off.
 - *channels*: 1 where all images are grey, else 3 (RGB). Palettes are looked up, transparency is laid over
-  white, 16-bit grey keeps its upper 8 bits, CMYK and others are converted. EXIF rotation is applied.
+  white, 16-bit grey keeps its upper 8 bits, and so do 32-bit integers unless all of an image's fit 8 bits.
+  CMYK and others are converted. EXIF rotation is applied.
 
 Size and colour are judged from up to 512 images spread evenly over the data set, so that a million files
 need not be opened twice; an image that differs from them is converted like any other.
@@ -187,17 +188,24 @@ def _decode(item: Item, form: Form) -> NDArray[np.uint8]:
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:
-    if image.mode == mode:
-        return image
     if image.mode.startswith("I"):
-        grey = np.clip(np.asarray(image, dtype=np.int64), 0, 65535) >> 8
-        image = Image.fromarray(grey.astype(np.uint8))
+        image = Image.fromarray(_eight_bits(image))
     elif image.mode == "F":
         raise _Undecodable("pixels are floats of unknown range; save it with 8 or 16 bits")
     elif image.has_transparency_data:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return image.convert(mode)
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _eight_bits(image: Image.Image) -> NDArray[np.uint8]:
+    """Of integers the upper 8 of 16 bits, or, of 32-bit ones that all fit 8 bits, those. A PNG may name one
+    value that is transparent."""
+    values = np.clip(np.asarray(image, dtype=np.int64), 0, 65535)
+    fits = image.mode == "I" and values.max() <= 255
+    return np.where(
+        values == image.info.get("transparency", -1), 255, values if fits else values >> 8
+    ).astype(np.uint8)
 
 
 def _check_memory(n: int, form: Form) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 
 from jouleshift.data.listing import Indices, Item, Listing, Listings
 from jouleshift.errors import BadInput
+from jouleshift.words import legible
 
 SPLIT_NAMES = {
     "train": ("train", "training"),
@@ -37,21 +38,33 @@ def read_folder(root: Path, *, name: str | None = None, without: Collection[str]
     classes = [folder.name for folder in _subfolders(train) if folder.name not in without]
     if not classes:
         raise BadInput(f"{train} has no class folders; expected {train}/CLASS/IMAGE for each class")
-    name = name or root.resolve().name
+    name = legible(name or root.resolve().name)
     if "val" in parts and (parts["val"] / _ANNOTATIONS).is_file():
         annotated = _annotated(parts["val"], classes)
         return Listings(name, _lemmas(root, classes), _class_folders(train, classes), test=annotated)
     return Listings(
         name,
-        tuple(classes),
+        _class_names(classes, train),
         _class_folders(train, classes, without),
         val=_class_folders(parts["val"], classes) if "val" in parts else None,
         test=_labelled_or_none(parts["test"], classes) if "test" in parts else None,
     )
 
 
+def _class_names(folders: Sequence[str], where: Path) -> tuple[str, ...]:
+    """The folders' names as text. `BadInput` where two are the same then: neither is UTF-8."""
+    names = tuple(map(legible, folders))
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise BadInput(
+            f"{legible(str(where))}: two class folders are named {twice!r}; give them names in UTF-8"
+        )
+    return names
+
+
 def _split_folders(root: Path) -> dict[str, Path]:
-    """The folders named train, val and test, unless they look like classes among others."""
+    """The folders named train, val and test, unless they look like classes among others. `BadInput` where
+    there is nothing but val and test."""
     folders = _subfolders(root)
     parts = {
         part: folder
@@ -59,6 +72,11 @@ def _split_folders(root: Path) -> dict[str, Path]:
         for folder in folders
         if folder.name.lower() in names
     }
+    if parts and "train" not in parts and len(parts) == len(folders):
+        raise BadInput(
+            f"{root} has {' and '.join(f'{folder.name}/' for folder in parts.values())} and no train/; "
+            "add the training images, or name one of the folders inside"
+        )
     is_layout = "train" in parts and (len(parts) > 1 or len(folders) == 1)
     return parts if is_layout else {}
 
@@ -148,4 +166,4 @@ def _listing(paths: list[Path], labels: list[int]) -> Listing:
     def items(indices: Indices) -> Iterator[Item]:
         return (paths[i] for i in indices)
 
-    return Listing(np.array(labels, dtype=np.int64), items, lambda i: str(paths[i]))
+    return Listing(np.array(labels, dtype=np.int64), items, lambda i: legible(str(paths[i])))

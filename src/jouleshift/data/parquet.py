@@ -1,12 +1,13 @@
 """Parquet files of images, in the layout of the Hugging Face Hub.
 
 An image column is a struct {bytes, path} or plain binary, holding encoded images; a label column holds class
-numbers (or names). The schema's `huggingface` metadata, where present, says which columns these are and what
-the classes are called. Without it the one image column and a column named `label` (or the only integer or
-string column) are taken, and the distinct labels, in order, are the classes.
+numbers, names, or true and false. The schema's `huggingface` metadata, where present, says which columns
+these are and what the classes are called. Without it the one image column and a column named `label` (or the
+only integer or string column) are taken, and the distinct labels, in order, are the classes.
 
 A data set may be several files. Their names say which split they belong to (`cifar10-train.parquet`,
-`test-00000-of-00002.parquet`, `validation/0000.parquet`). For a file named `…train…` the siblings of the same
+`test-00000-of-00002.parquet`, `validation/0000.parquet`); beside those for validation or test, a file whose
+name says nothing is for training. For a file named `…train…` the siblings of the same
 name with `test` and `val` are found without being asked for.
 """
 
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from jouleshift.data.folders import SPLIT_NAMES
 from jouleshift.data.listing import Indices, Item, Listing, Listings
 from jouleshift.errors import BadInput
+from jouleshift.words import legible
 
 _LABEL_NAMES = ("label", "labels", "fine_label", "class", "target", "y")
 _SPLIT_OF = {word: part for part, words in SPLIT_NAMES.items() for word in words}
@@ -52,17 +54,27 @@ def read_parquet(files: Sequence[Path]) -> Listings:
     parts: dict[str, list[Path]] = {}
     for (_, part), path in roles:
         parts.setdefault(part, []).append(path)
-    if "train" not in parts:  # nothing says train: all of it is one set to be split
-        parts = {"train": [path for _, path in roles]}
-    elif len(parts) == 1:
+    parts = _with_training_files(parts, files[0].parent)
+    if len(parts) == 1 and "train" in {part for (_, part), _ in roles}:
         parts |= _siblings(parts["train"])
     tables = {part: [_open(path) for path in paths] for part, paths in parts.items()}
     columns = _columns(tables["train"][0], parts["train"][0])
     labels = {part: _labels(tables[part], paths, columns) for part, paths in parts.items()}
     class_names, numbers = _classes(labels, parts, columns)
     listings = {part: _listing(tables[part], paths, columns, numbers[part]) for part, paths in parts.items()}
-    name = names[0] or files[0].resolve().parent.name
+    name = legible(names[0] or files[0].resolve().parent.name)
     return Listings(name, class_names, listings["train"], listings.get("val"), listings.get("test"))
+
+
+def _with_training_files(parts: dict[str, list[Path]], where: Path) -> dict[str, list[Path]]:
+    """Files by split. One whose name says nothing is for training beside those for validation or test."""
+    if len(parts) == 1 and "train" not in parts:  # one set, to be split
+        return {"train": next(iter(parts.values()))}
+    if "all" in parts and "train" in parts:
+        raise BadInput(f"{where}: of which split is {parts['all'][0].name}, beside {parts['train'][0].name}?")
+    if "all" not in parts and "train" not in parts:
+        raise BadInput(f"{where} has files for {' and '.join(sorted(parts))}, and none for training")
+    return {"train" if part == "all" else part: paths for part, paths in parts.items()}
 
 
 def _role(path: Path) -> tuple[str, str]:
@@ -153,11 +165,19 @@ def _holds_images(kind: pa.DataType) -> bool:
 
 
 def _choose_label(schema: pa.Schema, features: dict[str, dict[str, Any]]) -> str | None:
-    usable = [f.name for f in schema if pa.types.is_integer(f.type) or _is_text(f.type)]
+    plain = [f.name for f in schema if pa.types.is_integer(f.type) or _is_text(f.type)]
+    usable = [f.name for f in schema if f.name in plain or _is_coded(f.type)]
     described = [n for n in usable if features.get(n, {}).get("_type") == "ClassLabel"]
     named = [n for n in _LABEL_NAMES if n in usable]
     best = [n for n in named if n in described] + described + named
-    return best[0] if best else usable[0] if len(usable) == 1 else None
+    return next(iter(best), next((names[0] for names in (plain, usable) if len(names) == 1), None))
+
+
+def _is_coded(kind: pa.DataType) -> bool:
+    """True and false, or numbers or words from a dictionary: what pandas makes of a categorical column."""
+    if pa.types.is_dictionary(kind):
+        return pa.types.is_integer(kind.value_type) or _is_text(kind.value_type)
+    return pa.types.is_boolean(kind)
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -171,11 +191,10 @@ def _labels(files: Sequence[pq.ParquetFile], paths: Sequence[Path], columns: _Co
         if missing:
             raise BadInput(f"{path} has no column {min(missing)!r}, unlike the training file")
         with _readable(path):
-            column = file.read(columns=[columns.label])[columns.label]
-        if column.null_count:
-            row = column.to_pylist().index(None)
-            raise BadInput(f"{path} row {row}: no label in column {columns.label!r}")
-        labels += column.to_pylist()
+            found = file.read(columns=[columns.label])[columns.label].to_pylist()
+        if None in found:
+            raise BadInput(f"{path} row {found.index(None)}: no label in column {columns.label!r}")
+        labels += found
     return labels
 
 
@@ -214,7 +233,7 @@ def _listing(
 
     def describe(i: int) -> str:
         at = int(np.searchsorted(starts, i, side="right")) - 1
-        return f"{paths[at]} row {i - starts[at]}"
+        return f"{legible(str(paths[at]))} row {i - starts[at]}"
 
     return Listing(labels, items, describe)
 

@@ -114,7 +114,12 @@ def prepare(file):
     if image.size != SIZE:
         image.draft(None, (2 * SIZE[0], 2 * SIZE[1]))  # large JPEGs are decoded at a coarser scale
     image = ImageOps.exif_transpose(image)
-    if image.mode != "{mode}" and image.has_transparency_data:
+    if image.mode.startswith("I"):  # integers: the upper 8 of 16 bits, unless 32-bit ones all fit 8
+        values = np.asarray(image, np.int64).clip(0, 65535)
+        fits = image.mode == "I" and values.max() <= 255
+        clear = values == image.info.get("transparency", -1)
+        image = Image.fromarray(np.where(clear, 255, values if fits else values >> 8).astype(np.uint8))
+    elif image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     image = image.convert("{mode}").resize(SIZE, Image.Resampling.BILINEAR)
@@ -137,8 +142,9 @@ def _input(card: Card) -> str:
     return (
         f"## Input and output\n\nfloat32 (N, {channels}, {height}, {width}): images, {colours}, rows from "
         "the top. Pixels in 0 … 255, less `MEAN`, divided by `STD` of the channel. An image of another size "
-        f"is scaled to {width} × {height}, whatever its shape; nothing is cut off. Of 16-bit grey the upper "
-        f"8 bits count. This makes of a file what the network was trained on:\n\n```python\n{code}\n```\n\n"
+        f"is scaled to {width} × {height}, whatever its shape; nothing is cut off. Transparency is laid over "
+        f"white; of 16-bit grey the upper 8 bits count. This makes of a file what the network was trained on:"
+        f"\n\n```python\n{code}\n```\n\n"
         f"Out come logits (N, {len(card.class_names)}); the class is `CLASSES[logits[0].argmax()]`."
     )
 

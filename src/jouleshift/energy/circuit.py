@@ -45,7 +45,7 @@ class MultiplyCost(Strict):
     """p · (a · b)^q + r · √(a · b) pJ for a by b bits."""
 
     per_product_bit: NonNegative
-    exponent: NonNegative = 1.0
+    exponent: Annotated[float, Field(ge=0, le=4)] = 1.0
     per_root: NonNegative = 0.0
     source: Source
 

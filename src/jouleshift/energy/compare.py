@@ -20,6 +20,7 @@ from typing import Literal
 
 from jouleshift.energy.meter import EnergyMeter, interval95
 from jouleshift.energy.quiet import measuring, trials_running
+from jouleshift.errors import BadInput
 
 Verdict = Literal["A", "B", "tied", "unknown"]
 
@@ -60,6 +61,8 @@ def compare(
 
     At least `pilot` fours (A B B A) are measured, and at most `most`, for an interval of ± `precision`.
     """
+    if min(items) < 1:
+        raise BadInput(f"{min(items)} items a call: expected at least 1")
     with measuring(meter.protocol.lock_timeout_s) as alone:
         beside = trials_running()
         if not alone or (beside and meter.protocol.refuse_beside_trials):

@@ -154,7 +154,11 @@ def _rapl_range_j(path: Path) -> float | None:
 
 
 class ZeusSensor(Sensor):
-    """GPUs (NVIDIA, AMD) and systems on a chip (Apple, Jetson) through Zeus, which counts in millijoules."""
+    """GPUs (NVIDIA, AMD) and systems on a chip (Apple, Jetson) through Zeus, which counts in millijoules.
+
+    A GPU whose counter gives nothing at the start, one older than Volta beside newer ones, is left out and
+    named in `origin`; with it every sum would be missing.
+    """
 
     update_period_s = 0.1
     """NVML refreshes its counter about ten times a second."""
@@ -163,19 +167,23 @@ class ZeusSensor(Sensor):
         self._clock = clock or SystemClock()
         self._gpus, self._soc = _zeus_devices()
         self._soc_last: dict[str, float | None] = {}
-        names = [self._gpus.get_name(index) for index in range(self._n_gpus)]
-        self.origin = "Zeus: " + ", ".join(names + ([] if self._soc is None else [type(self._soc).__name__]))
+        boards = range(0 if self._gpus is None else len(self._gpus))
+        self._counting = [index for index in boards if self._gpu_j(index) is not None]
+        self.origin = self._in_words([index for index in boards if index not in self._counting])
+
+    def _in_words(self, silent: Sequence[int]) -> str:
+        """What is read, and which boards are not: their energy is in no figure."""
+        names = [self._gpus.get_name(index) for index in self._counting]
+        names += [] if self._soc is None else [type(self._soc).__name__]
+        left = [f"gpu{index} {self._gpus.get_name(index)}" for index in silent]
+        return f"Zeus: {', '.join(names)}" + (f", without {', '.join(left)} (no counter)" if left else "")
 
     def __len__(self) -> int:
-        return self._n_gpus + (self._soc is not None)
-
-    @property
-    def _n_gpus(self) -> int:
-        return 0 if self._gpus is None else len(self._gpus)
+        return len(self._counting) + (self._soc is not None)
 
     def read(self) -> Sample:
         now = self._clock.now()
-        joules = {f"gpu{index}": self._gpu_j(index) for index in range(self._n_gpus)}
+        joules = {f"gpu{index}": self._gpu_j(index) for index in self._counting}
         if self._soc is not None:
             joules |= self._soc_j()
         return Sample(now, joules)

@@ -3,12 +3,12 @@
 A processor of 32 bits does in one instruction what fits a word; wider sums take several. What an inner loop
 does for one multiply-accumulate, counted in cycles:
 
-    load the activation     load × words of it          shared by `reuse` sums that stay in registers load
-    the weight         load × its bits / 32        packed weights come 32 / bits at a time; shared likewise
-    unpack the weight       once a weight narrower than a word; shared likewise shift and add
-    shift + sign + add          one word; `long_shift` and one more add a further word or multiply and add
-    multiply + add              or, for operands of up to 16 bits, `narrow_multiply_add` count and branch
-    loop
+    load the activation     load × words of it, shared by `reuse` sums that stay in registers
+    load the weight         load × its bits / 32: packed weights come 32 / bits at a time; shared likewise
+    unpack the weight       once a weight narrower than a word; shared likewise
+    shift + sign + add      one word; `long_shift`, and one more sign and add, for each further word
+      or multiply + add     or `narrow_multiply_add`, for operands of up to 16 bits
+    count and branch        loop
 
 There are no memory levels: a microcontroller has flash and SRAM on the chip, and their current is in the
 figure for a cycle. Whether a network fits is not checked here.

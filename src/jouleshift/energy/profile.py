@@ -9,12 +9,16 @@ table that cannot be checked is worth nothing.
 from abc import ABC, abstractmethod
 from typing import Annotated, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from jouleshift.energy.work import LayerWork
 
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Source = Annotated[str, Field(min_length=1, description="where the figure comes from")]
+Source = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1),
+    Field(description="where the figure comes from"),
+]
 
 
 class Strict(BaseModel):

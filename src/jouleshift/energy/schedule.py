@@ -60,8 +60,7 @@ class IntensitySeries:
         self.origin = origin
         self._times, self._values = list(times), list(grams_per_kwh)
         self._check()
-        end = self._times[-1] + (self._times[-1] - self._times[-2])
-        self._edges = [*self._times, end]
+        self._edges = [*self._times, self._end()]
         self._total = [0.0]  # integral of intensity from the first time on, in (g/kWh) s
         for value, (left, right) in zip(self._values, pairwise(self._edges), strict=True):
             self._total.append(self._total[-1] + value * (right - left).total_seconds())
@@ -103,9 +102,10 @@ class IntensitySeries:
             raise BadInput(
                 f"{self.origin}: a run of {run_h:.1f} h does not fit the series of {series_h:.1f} h"
             )
-        latest = self.end - timedelta(seconds=duration_s)
-        ends = [edge - timedelta(seconds=duration_s) for edge in self._edges]
-        starts = sorted({start for start in [*self._edges, *ends] if self.start <= start <= latest})
+        length = timedelta(seconds=duration_s)
+        latest = self.end - length
+        ends = [edge - length for edge in self._edges if edge - self.start >= length]
+        starts = sorted({*(edge for edge in self._edges if edge <= latest), *ends})
         slots = [Slot(start, self.mean(start, duration_s)) for start in starts]
         by_grams = sorted(slots, key=lambda slot: round(slot.grams_per_kwh, _DIGITS))
         return Choice(best=by_grams[0], worst=by_grams[-1], first=slots[0])
@@ -124,6 +124,13 @@ class IntensitySeries:
     def _integral(self, time: datetime) -> float:
         index = min(bisect_right(self._edges, time), len(self._values)) - 1
         return self._total[index] + self._values[index] * (time - self._edges[index]).total_seconds()
+
+    def _end(self) -> datetime:
+        """The last value holds as long as the one before it."""
+        try:
+            return self._times[-1] + (self._times[-1] - self._times[-2])
+        except OverflowError:
+            raise BadInput(f"{self.origin}: the last value holds beyond the year 9999") from None
 
     def _check(self) -> None:
         if len(self._times) < 2:

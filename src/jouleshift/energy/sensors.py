@@ -47,17 +47,30 @@ def _nvml() -> tuple[bool, str]:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
         return False, f"no NVIDIA driver ({error})"
+    counting, why = 0, ""
     try:
-        count = pynvml.nvmlDeviceGetCount()
-        for index in range(count):
-            pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByIndex(index))
+        boards = pynvml.nvmlDeviceGetCount()
+        for index in range(boards):
+            try:
+                pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByIndex(index))
+                counting += 1
+            except pynvml.NVMLError as error:
+                why = str(error)
     except pynvml.NVMLError as error:
-        return False, f"no energy counter ({error}); needs Volta or newer"
+        boards, why = 0, str(error)
     finally:
         pynvml.nvmlShutdown()
+    return _counted(counting, boards, why)
+
+
+def _counted(counting: int, boards: int, why: str) -> tuple[bool, str]:
+    """What is told of GPUs of which some have a counter; the others are left out of a measurement."""
+    if why and not counting:
+        return False, f"no energy counter ({why}); needs Volta or newer"
+    found = f"energy counter of {counting}{f' of {boards}' if counting < boards else ''} GPUs"
     if find_spec("zeus") is None:
-        return False, f"energy counter of {count} GPUs; to read it: pip install zeus"
-    return count > 0, f"energy counter of {count} GPUs"
+        return False, f"{found}; to read it: pip install zeus"
+    return counting > 0, found
 
 
 def rapl_counters(root: Path = POWERCAP) -> dict[str, Path]:

@@ -86,7 +86,7 @@ class _Recorder(TorchDispatchMode):
         for name, module in model.named_modules():
             whole = _is_whole(module)
             module.register_forward_pre_hook(self._entering(name, whole))
-            module.register_forward_hook(self._leaving(name, whole))
+            module.register_forward_hook(self._leaving(name, whole), with_kwargs=True)
 
     def mark(self, tensor: Tensor, makers: tuple[int, ...]) -> None:
         self._kept.append(tensor)
@@ -106,11 +106,11 @@ class _Recorder(TorchDispatchMode):
         return hook
 
     def _leaving(self, name: str, whole: bool) -> Any:
-        def hook(module: nn.Module, args: Any, output: Any) -> None:
+        def hook(module: nn.Module, args: Any, named: Any, output: Any) -> None:
             self._path.pop()
             self._inside -= whole
             if whole and self._inside == 0:
-                self._record_module(name, module, args[0], output)
+                self._record_module(name, module, next(_tensors((*args, *named.values()))), output)
 
         return hook
 

@@ -7,11 +7,13 @@ needed.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
-from inspect import signature
+from inspect import Parameter, signature
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -21,6 +23,7 @@ Builder = Callable[[int, int], nn.Module]
 
 _MODULES = ("tiny", "resnet", "mobilenet", "googlenet", "vgg", "large")
 _BUILDERS: dict[str, Builder] = {}
+_CHANNELS = ("in_chans", "in_channels")
 
 
 def register(builder: Builder) -> Builder:
@@ -67,14 +70,31 @@ def _foreign(name: str, num_classes: int, in_channels: int) -> nn.Module:
         raise BadInput(f"model {name!r} is no function that builds a network")
     with _of_others(name, "built"):
         takes = signature(builder).parameters
-    channels = next((parameter for parameter in ("in_channels", "in_chans") if parameter in takes), None)
-    if channels is None and in_channels != 3:
-        raise BadInput(f"model {name!r} takes no in_channels, and the images have {in_channels}")
-    with _of_others(name, "built"):
-        network = builder(num_classes=num_classes, **({channels: in_channels} if channels else {}))
+        network = _built(name, partial(builder, num_classes=num_classes), takes, in_channels)
     if not isinstance(network, nn.Module):
         raise BadInput(f"model {name!r} returns {type(network).__name__}, not a torch.nn.Module")
     return network
+
+
+def _built(name: str, builder: Callable[..., Any], takes: Mapping[str, Parameter], in_channels: int) -> Any:
+    """What the builder returns, given the channels by the name that it has for them.
+
+    One that passes on any keyword (`**kwargs`, as timm's do) does not say that name: for other than 3
+    channels both are tried.
+    """
+    known = next((channels for channels in _CHANNELS if channels in takes), None)
+    if known is not None:
+        return builder(**{known: in_channels})
+    if in_channels == 3:
+        return builder()
+    passes_on = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in takes.values())
+    for channels in _CHANNELS if passes_on else ():
+        try:
+            return builder(**{channels: in_channels})
+        except TypeError as error:
+            if repr(channels) not in str(error):
+                raise
+    raise BadInput(f"model {name!r} takes no in_channels, and the images have {in_channels}")
 
 
 def _refuse_file(name: str, path: Path, attribute: str) -> None:
@@ -91,6 +111,8 @@ def _of_others(name: str, done: str) -> Iterator[None]:
     """Whatever someone else's code raises is theirs to mend, so it is told in a line."""
     try:
         yield
+    except BadInput:
+        raise
     except Exception as error:
         raise BadInput(f"model {name!r} cannot be {done}: {told(error)}") from error
 

@@ -58,6 +58,7 @@ class ShiftLayer(nn.Module):
         kind = QWeight if config.kind == "Q" else PSWeight
         self.latent: LatentWeight = kind(config, weight, self._channels(float_layer))
         self.register_parameter("bias", self._start_bias(float_layer.bias, weight))  # type: ignore[arg-type]
+        self.latent.requires_grad_(weight.requires_grad)
         self.unsigned_input = unsigned_input
         self.input_format = FixedPoint(
             config.act_integer_bits, config.act_fraction_bits, signed=not unsigned_input
@@ -75,14 +76,14 @@ class ShiftLayer(nn.Module):
     def _start_bias(self, bias: Tensor | None, weight: Tensor) -> nn.Parameter | None:
         if bias is None:
             return None
-        bias = bias.detach().clone()
+        trained, bias = bias.requires_grad, bias.detach().clone()
         if self.shift_config.mode == "reference":
             if self.shift_config.kind == "PS":
                 bound = 1 / math.sqrt(weight[0].numel())
                 bias.uniform_(-bound, bound)
             else:
                 bias = fixed_point.round_to_fixed(bias, self._signed_format, floor=True)
-        return nn.Parameter(bias)
+        return nn.Parameter(bias, trained)
 
     @property
     def _signed_format(self) -> FixedPoint:
@@ -126,7 +127,7 @@ class ShiftLayer(nn.Module):
         return fixed_point.quantise(values, self.input_format, floor=self._floors)
 
     @abstractmethod
-    def forward(self, values: Tensor) -> Tensor: ...
+    def forward(self, input: Tensor) -> Tensor: ...
 
     def _format_repr(self) -> str:
         config = self.shift_config
@@ -150,8 +151,8 @@ class ShiftLinear(ShiftLayer):
             return values
         return super().quantise_input(values)
 
-    def forward(self, values: Tensor) -> Tensor:
-        return F.linear(self.quantise_input(values), self.quantised_weight(), self.bias)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.linear(self.quantise_input(input), self.quantised_weight(), self.bias)
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, {self._format_repr()}"
@@ -204,13 +205,13 @@ class _ForwardConvolution(_ShiftConvolution):
         super().__init__(float_layer, config, unsigned_input)
         self._outer_padding = tuple(float_layer._reversed_padding_repeated_twice)
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         padding = self.padding
         if self.padding_mode != "zeros":
-            values = F.pad(values, self._outer_padding, mode=self.padding_mode)
+            input = F.pad(input, self._outer_padding, mode=self.padding_mode)
             padding = (0,) * len(self.kernel_size)
         settings = {"stride": self.stride, "dilation": self.dilation, "groups": self.groups}
-        return self._convolved(values, Convolution(type(self).operation, {**settings, "padding": padding}))
+        return self._convolved(input, Convolution(type(self).operation, {**settings, "padding": padding}))
 
 
 class ShiftConv1d(_ForwardConvolution):
@@ -239,17 +240,15 @@ class ShiftConvTranspose2d(_ShiftConvolution):
     ) -> None:
         super().__init__(float_layer, config, unsigned_input)
         self.output_padding = float_layer.output_padding
-        self._output_padding_for = float_layer._output_padding
 
     def _channels(self, float_layer: nn.Module) -> Channels:
         return Channels(transposed=True, groups=float_layer.groups)  # type: ignore[arg-type]
 
-    def forward(self, values: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+    def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         output_padding: Any = self.output_padding
         if output_size is not None:
-            output_padding = self._output_padding_for(
-                values, list(output_size), self.stride, self.padding, self.kernel_size, 2, self.dilation
-            )
+            shape = (list(output_size), self.stride, self.padding, self.kernel_size, 2, self.dilation)
+            output_padding = nn.ConvTranspose2d._output_padding(self, input, *shape)  # type: ignore[arg-type]
         settings = {
             "stride": self.stride,
             "padding": self.padding,
@@ -257,4 +256,4 @@ class ShiftConvTranspose2d(_ShiftConvolution):
             "groups": self.groups,
             "dilation": self.dilation,
         }
-        return self._convolved(values, Convolution(F.conv_transpose2d, settings))
+        return self._convolved(input, Convolution(F.conv_transpose2d, settings))

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from jouleshift.nn.tracing import UNTRACEABLE, Limits, Memory, Tracer, clamp_limits
+from jouleshift.nn.tracing import UNTRACEABLE, Limits, Memory, Tracer, clamp_limits, for_tracing
 
 _MAKES = frozenset[Any](
     {
@@ -78,7 +78,7 @@ def nonnegative_inputs(model: nn.Module) -> frozenset[str]:
     tracer = _Tracer()
     try:
         with torch.random.fork_rng(devices=[]):
-            graph = tracer.trace(model)
+            graph = tracer.trace(for_tracing(model))
     except UNTRACEABLE:
         return frozenset()
     memory = Memory()

@@ -26,6 +26,13 @@ UNTRACEABLE = (
 """What someone else's forward pass raises when it meets a symbol in place of a tensor."""
 
 
+def for_tracing(model: nn.Module) -> nn.Module:
+    """A copy with the same parameters and buffers: a forward pass run on symbols may keep some of them, in a
+    cache for instance, and a network must not be left with those."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
+
+
 class Limits(NamedTuple):
     """What a clamp keeps its result within; None where it has no limit on that side."""
 

@@ -43,7 +43,7 @@ from jouleshift.errors import BadInput
 from jouleshift.records import Epoch, Failure
 from jouleshift.train import checkpoint as checkpoints
 from jouleshift.train.checkpoint import Checkpoint
-from jouleshift.train.memory import keep_freed_memory
+from jouleshift.train.memory import keep_freed_memory, make_channels_last
 from jouleshift.train.optim import learning_rate, make_optimizer
 from jouleshift.train.recipe import Recipe, classification_loss, reestimate_batch_norm
 
@@ -102,7 +102,7 @@ def train(
     keep_freed_memory()
     try:
         prepared = data if isinstance(data, Prepared) else prepare(data, device)
-        model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        make_channels_last(model.to(device))
         with _reproducible(device):
             run = _Run(model, prepared, config, horizon, seed, device, recipe or Recipe())
             run.start(epochs, begin, end)
