@@ -6,7 +6,7 @@ from jouleshift.analysis.digest import digest, mean_default
 from jouleshift.analysis.pareto import objectives
 from jouleshift.errors import BadInput
 from jouleshift.records import Failure, TrialRecord
-from tests.analysis.synthetic import evaluation, hyperband_run, record, run_of
+from tests.analysis.synthetic import evaluation, hyperband_run, record, run_of, sized
 
 
 def test_each_trial_has_the_role_it_played():
@@ -39,6 +39,23 @@ def test_runs_are_pooled_and_their_defaults_averaged():
     view = digest([first, second])
     assert [(p.run, p.record.trial.id) for p in view.front] == [(1, 1), (1, 2)]
     assert objectives(mean_default([first, second])) == pytest.approx((0.3, 6.0))
+    assert [r.trial.id for r in view.comparison.dominating] == [2]
+
+
+def test_the_mean_default_is_a_mean_in_every_objective():
+    """Trial 2 beats neither run's default, but their mean."""
+
+    def timed(number, latency_s, size_bytes, **trial):
+        made = sized(number, 0.5, size_bytes, 1.0, **trial)
+        return replace(made, result=replace(made.result, latency_s=latency_s))
+
+    goal = {"objectives": ["error", "latency_s", "size_bytes"]}
+    first = run_of(timed(1, 1.0, 9000, bracket=-1), timed(2, 1.5, 6000), **goal)
+    second = run_of(timed(1, 3.0, 5000, bracket=-1), **goal)
+    view = digest([first, second])
+    assert view.comparison.default.values == {
+        "error": 0.5, "energy_j": 1.0, "latency_s": 2.0, "size_bytes": 7000
+    }  # fmt: skip
     assert [r.trial.id for r in view.comparison.dominating] == [2]
 
 

@@ -21,6 +21,7 @@ from jouleshift.analysis.pareto import (
     energy_source,
     front_of,
     goal_of,
+    mean_values,
     objectives,
 )
 from jouleshift.analysis.verification import Verification, verification_of
@@ -138,17 +139,23 @@ def _role(record: TrialRecord, is_default: bool, on_front: bool, complete_: bool
 
 
 def mean_default(runs: Sequence[Run]) -> TrialRecord | None:
-    """The default configuration with the mean of its error and energy over the runs where it succeeded.
+    """The default configuration with the mean of every objective over the runs where it succeeded.
 
     With one run that is its default trial itself. None where no default has a result.
     """
     trials = [t for run in runs if (t := default_trial(run)) is not None and objectives(t) is not None]
     if len(trials) < 2:
         return next(iter(trials), None)
-    pairs = [pair for t in trials if (pair := objectives(t)) is not None]
     first = trials[0].result
     assert isinstance(first, Evaluation)
-    error = sum(pair[0] for pair in pairs) / len(pairs)
-    energy_j = sum(pair[1] for pair in pairs) / len(pairs)
-    energy = replace(first.energy, energy_j=energy_j, interval_j=None, components={}, layers={})
-    return replace(trials[0], result=replace(first, error=error, energy=energy, curve=()))
+    means = mean_values([t.values for t in trials])
+    energy = replace(first.energy, energy_j=means["energy_j"], interval_j=None, components={}, layers={})
+    mean = replace(
+        first,
+        error=means["error"],
+        energy=energy,
+        curve=(),
+        weight_bytes=round(means["size_bytes"]),
+        latency_s=means.get("latency_s"),
+    )
+    return replace(trials[0], result=mean)
