@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jouleshift.analysis.digest import digest
-from jouleshift.analysis.importance import RunImportance, importance_of
+from jouleshift.analysis.importance import FEWEST, RunImportance, importance_of
 from jouleshift.analysis.pareto import energy_source, objectives
 from jouleshift.errors import BadInput
 from jouleshift.paper.experiments import Experiment
@@ -211,7 +211,10 @@ def _known_importance(experiment: Experiment, runs: Runs) -> RunImportance:
     (study,) = experiment.studies
     found = importance_of(runs[study.name])
     if found is None:
-        raise BadInput(f"{experiment.name}: fewer than 12 trials of {study.name} have a result; run more")
+        raise BadInput(
+            f"{experiment.name}: no budget of {study.name} has {FEWEST} results, which importance needs; run "
+            "more --seeds or --trials"
+        )
     return found
 
 
