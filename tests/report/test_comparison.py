@@ -56,6 +56,9 @@ def test_other_energy_sources_and_runs_without_a_front_are_refused():
         side_by_side([GOOD, measured])
     with pytest.raises(BadInput, match="continue its search"):
         side_by_side([GOOD, replace(POOR, trials=POOR.trials[:0])])
+    unkept = [replace(run, config={**run.config, "constraint": ["error <= 1 %"]}) for run in (GOOD, POOR)]
+    with pytest.raises(BadInput, match="good: no network keeps error <= 1 %, of 2 trials"):
+        side_by_side(unkept)
 
 
 def test_the_settings_that_differ_are_told_a_line_each(tmp_path):

@@ -29,6 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 from jouleshift.errors import BadInput
 from jouleshift.objectives import Constraint, Goal
 from jouleshift.records import EnergySource, Evaluation, Run, TrialRecord
+from jouleshift.words import count
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -166,6 +167,17 @@ def front(run: Run) -> tuple[TrialRecord, ...]:
     """The non-dominated feasible trials of a run at the full budget, from the lowest error to the lowest
     energy."""
     return front_of(complete(run), Goal.of(run.config))
+
+
+def front_or_reason(run: Run) -> tuple[TrialRecord, ...]:
+    """The front of a run. Raises BadInput where it has none, with the reason."""
+    members, finished = front(run), len(complete(run))
+    if members:
+        return members
+    if not finished:
+        raise BadInput(f"{run.path} has no result at the full budget yet; continue its search first")
+    limits = " and ".join(constraint.text for constraint in Goal.of(run.config).constraints)
+    raise BadInput(f"{run.path}: no network keeps {limits}, of {count(finished, 'trial')} at the full budget")
 
 
 def front_of(records: Sequence[TrialRecord], goal: Goal = USUAL_GOAL) -> tuple[TrialRecord, ...]:

@@ -18,7 +18,7 @@ from jouleshift.analysis.digest import Digest, differing, digest
 from jouleshift.analysis.pareto import (
     FloatArray,
     energy_source,
-    front,
+    front_or_reason,
     goal_of,
     hypervolume_share,
     knee,
@@ -65,10 +65,7 @@ def side_by_side(runs: Sequence[Run]) -> tuple[Side, Side]:
     front."""
     one, two = runs
     _refuse_unlike(one, two)
-    fronts = [front(run) for run in runs]
-    for run, members in zip(runs, fronts, strict=True):
-        if not members:
-            raise BadInput(f"{run.path} has no result at the full budget yet; continue its search first")
+    fronts = [front_or_reason(run) for run in runs]
     reference = reference_point(runs)
     assert reference is not None
     points = [points_of(members, goal_of(runs)) for members in fronts]
