@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -91,3 +92,17 @@ def test_runs_of_different_energy_sources_are_refused():
 def test_ten_thousand_trials_each_have_one_role():
     view = digest([hyperband_run(10_000)])
     assert len(view.points) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (("runs/a", "runs/b"), ("a", "b")),
+        (("/x/a/r", "/x/b/r"), ("a/r", "b/r")),
+        (("a/p/r", "b/p/r", "c/q"), ("a/p/r", "b/p/r", "c/q")),
+        (("r", "a/r"), ("r", "a/r")),
+        (("runs/a", "runs/a"), ("a", "a")),
+    ],
+)
+def test_runs_have_the_shortest_names_that_tell_them_apart(paths, names):
+    assert digest([run_of(record(1), path=Path(path)) for path in paths]).names == names

@@ -7,10 +7,14 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from jouleshift import store
+from jouleshift.commands.results import compare
 from jouleshift.errors import BadInput
 from jouleshift.records import CarbonIntensity, TrialRecord
 from jouleshift.report.comparison import comparison_in_words, comparison_table, side_by_side, write_comparison
+from jouleshift.report.export import write_report
 from tests.analysis.synthetic import evaluation, hyperband_run, record, run_of
+from tests.toys import write_run
 
 WORLD = CarbonIntensity(450.0, "world", 2023, "made up")
 
@@ -86,3 +90,20 @@ def test_joules_of_other_profiles_and_errors_on_other_classes_are_refused():
 def test_runs_of_the_same_name_are_told_apart_by_their_path():
     sides = side_by_side([GOOD, replace(POOR, path=Path("other/good"))])
     assert [side.name for side in sides] == ["runs/good", "other/good"]
+
+
+def test_a_run_named_by_a_dot_is_written_beside_like_any_other(tmp_path, monkeypatch, capsys):
+    for name, run in (("good", GOOD), ("poor", POOR)):
+        write_run(tmp_path / name, *run.trials)
+    monkeypatch.chdir(tmp_path / "good")
+    before = sorted(Path().iterdir())
+    compare(Path(), Path("../poor"))
+    assert sorted(Path().iterdir()) == before, "nothing lands in the run itself"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["good", "good-vs-poor", "poor"]
+    assert "good has the larger hypervolume" in capsys.readouterr().out
+    both = write_report([store.read_run(Path(path)) for path in (".", "../poor")], WORLD, form="light")
+    assert both.parent.parent == tmp_path and both.parent.name.startswith("good-and-1-more-")
+    alone = write_report([store.read_run(Path())], WORLD, form="light").read_text(encoding="utf-8")
+    assert "<h1>good: " in alone
+    assert "jouleshift export . --pick TRIAL" in alone
+    assert str(tmp_path) not in alone + both.read_text(encoding="utf-8")

@@ -5,10 +5,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from jouleshift import opened, store
+from jouleshift import opened
 from jouleshift.analysis.digest import digest
 from jouleshift.errors import BadInput
-from jouleshift.journal import Asked, Finished
 from jouleshift.report.export import write_report
 from jouleshift.report.html import light_page
 from jouleshift.report.insight import insight
@@ -16,7 +15,7 @@ from jouleshift.report.notebook import Front, run_html, run_text
 from jouleshift.report.sketch import Axis, front_sketch
 from tests.analysis.synthetic import hyperband_run, record, run_of
 from tests.report.test_page import HOSTILE, RUNS, WORLD, hostile_run
-from tests.toys import RUN_SETTINGS
+from tests.toys import write_run
 
 SIMPLE = run_of(record(1, 0.4, 4e-9, bracket=-1), record(2, 0.3, 3e-9), record(3, 0.5, 2e-9))
 
@@ -98,14 +97,7 @@ def test_notebooks_show_hostile_text_as_text_and_run_no_script(tmp_path):
 
 
 def test_a_run_directory_is_opened_and_shown(tmp_path):
-    run = hyperband_run(30)
-    with store.Journal(tmp_path) as journal:
-        for made in run.trials:
-            journal.append(Asked(made.trial))
-            journal.append(Finished(made.trial.id, made.result, made.duration_s))
-    (tmp_path / store.CONFIG).write_text(RUN_SETTINGS.replace("10", "30"))
-    (tmp_path / store.ENVIRONMENT).write_text("{}")
-    opened_run = opened.open_run(tmp_path)
+    opened_run = opened.open_run(write_run(tmp_path, *hyperband_run(30).trials))
     assert "30 of 30 trials ended" in repr(opened_run)
     assert opened_run._repr_mimebundle_()["text/html"].count("<svg") == 1
     with pytest.raises(BadInput, match="nothing"):

@@ -45,6 +45,22 @@ def test_every_sheet_is_a_file_with_its_columns(two_runs, tmp_path):
     assert not list(tmp_path.rglob("*.part"))
 
 
+def test_runs_in_folders_of_one_name_are_told_apart_in_every_file(tmp_path):
+    runs = [run_of(*map(replace, MEMBERS), path=tmp_path / place / "r") for place in "xy"]
+    runs = [replace(run, verified=run.trials[:1]) for run in runs]
+    written = write_report(runs, WORLD, tmp_path / "both")
+    names = ["x/r", "y/r"]
+    for name in ("trials.csv", "front.csv", "verified.csv", "tables/cost.csv", "tables/causes.csv"):
+        found = [row["run"] for row in csv.DictReader((tmp_path / "both" / name).open(newline=""))]
+        assert sorted(set(found)) == names, name
+    text = written.read_text(encoding="utf-8")
+    assert "<h1>x/r + y/r: digits, tiny</h1>" in text
+    assert all(f"Settings of {name}<" in text for name in names)
+    assert '"runs": ["x/r", "y/r"]' in text or '"runs":["x/r","y/r"]' in text
+    assert set(re.findall(r"1 \(([^)]+)\)", text)) >= set(names), "in the tables"
+    assert str(tmp_path) not in text
+
+
 def test_files_that_no_longer_apply_go_and_others_stay(tmp_path):
     write_report([run_of(*MEMBERS)], WORLD, tmp_path, "light")
     mine = tmp_path / "tables" / "mine.csv"

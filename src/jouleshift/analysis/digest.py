@@ -9,6 +9,8 @@ default is the mean of their defaults.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 from jouleshift.analysis.pareto import (
@@ -67,6 +69,11 @@ class Digest:
         """The trials of these roles, in the order of runs and proposals."""
         return tuple(p for p in self.points if p.role in roles)
 
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What to call each run."""
+        return names_of(self.runs)
+
     @property
     def front(self) -> tuple[Point, ...]:
         """The pooled front, from the lowest error to the lowest energy."""
@@ -99,6 +106,17 @@ def digest(runs: Sequence[Run]) -> Digest:
                 role = "infeasible"
             points.append(Point(index, record, role, best))
     return Digest(tuple(runs), tuple(points), comparison, goal, verification_of(runs))
+
+
+def names_of(runs: Sequence[Run]) -> tuple[str, ...]:
+    """A name for each run, its folder's; where folders of one name lie in different places, with as much of
+    the path in front as tells them apart."""
+    places = [run.path.parts for run in runs]
+    for length in range(1, max(map(len, places), default=0) + 1):
+        names = tuple(str(Path(*parts[-length:])) for parts in places)
+        if len(set(names)) == len(set(places)):
+            return names
+    return tuple(str(run.path) for run in runs)
 
 
 def differing(runs: Sequence[Run]) -> dict[str, tuple[Any, ...]]:

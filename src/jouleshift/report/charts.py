@@ -212,7 +212,7 @@ def _with_components(view: Digest, most: int = 30) -> list[tuple[str, Evaluation
     for point in [*view.front, *apart]:
         result = point.record.result
         if isinstance(result, Evaluation) and result.energy.components:
-            of_run = f" ({view.runs[point.run].path.name})" if len(view.runs) > 1 else ""
+            of_run = f" ({view.names[point.run]})" if len(view.runs) > 1 else ""
             kind = "default" if point.role == "default" else "trial"
             found.append((plain(f"{kind} {point.record.trial.id}{of_run}"), result))
     return found[:most]

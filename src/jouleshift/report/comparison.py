@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jouleshift.analysis.digest import Digest, differing, digest
+from jouleshift.analysis.digest import Digest, differing, digest, names_of
 from jouleshift.analysis.pareto import (
     FloatArray,
     energy_source,
@@ -70,7 +70,7 @@ def side_by_side(runs: Sequence[Run]) -> tuple[Side, Side]:
     assert reference is not None
     points = [points_of(members, goal_of(runs)) for members in fronts]
     volumes = [hypervolume_share(p, reference) for p in points]
-    names = [run.path.name for run in runs] if one.path.name != two.path.name else [str(r.path) for r in runs]
+    names = names_of(runs)
     return (
         Side(names[0], one, digest([one]), fronts[0], volumes[0], _covered(points[0], points[1])),
         Side(names[1], two, digest([two]), fronts[1], volumes[1], _covered(points[1], points[0])),

@@ -40,7 +40,7 @@ def payload(
         "unit": unit.name,
         "gram": gram.name,
         "log": wants_log(values[:, 1]),
-        "runs": [_run_label(view, index) for index in range(len(view.runs))],
+        "runs": list(view.names),
         "pick": _first_pick(view, shown),
         "run": [p.run for p in shown],
         "trial": [r.trial.id for r in records],
@@ -62,10 +62,6 @@ def _first_pick(view: Digest, shown: Sequence[Point]) -> int | None:
     """The network shown first: the one that beats the default by most, or else the knee of the front."""
     chosen = view.comparison.both or landmarks(view).get("knee")
     return next((index for index, p in enumerate(shown) if p.record is chosen), None)
-
-
-def _run_label(view: Digest, index: int) -> str:
-    return view.runs[index].path.name
 
 
 def _column(name: str, points: Sequence[Point]) -> dict[str, Any]:
