@@ -39,7 +39,21 @@ def test_hypervolumes_share_one_box_and_coverage_says_who_is_ahead():
     words = comparison_in_words((good, poor))
     assert words.startswith("good has the larger hypervolume, 0.400 against 0.350.")
     assert "dominates or equals all" in words
-    assert comparison_in_words(side_by_side([GOOD, GOOD])) == "Both fronts have the same hypervolume."
+    same = comparison_in_words(side_by_side([GOOD, GOOD]))
+    assert same == "Both fronts have the same hypervolume, 0.400. They are the same."
+
+
+def test_of_fronts_on_the_edge_of_the_box_coverage_says_which_is_better():
+    """Single networks of the largest energy there is, whatever their error."""
+    good, poor, other = (
+        run_of(record(1, error, energy_j), path=Path(name))
+        for name, error, energy_j in (("good", 0.1, 2.0), ("poor", 0.9, 2.0), ("other", 1.0, 1.0))
+    )
+    same = "Both fronts have the same hypervolume, 0.000."
+    better = f"{same} The front of good dominates or equals all of the other one."
+    assert comparison_in_words(side_by_side([good, poor])) == better
+    assert comparison_in_words(side_by_side([poor, good])) == better
+    assert comparison_in_words(side_by_side([good, other])) == f"{same} Neither front is better everywhere."
 
 
 def test_files_hold_both_fronts(tmp_path):

@@ -194,11 +194,17 @@ def _point(point: Any) -> str:
 
 
 def comparison_in_words(sides: tuple[Side, Side]) -> str:
-    """Which front has the larger hypervolume, and whether one is better everywhere."""
-    one, two = sorted(sides, key=lambda side: -side.hypervolume)
-    if one.hypervolume == two.hypervolume:
-        return "Both fronts have the same hypervolume."
+    """Which front has the larger hypervolume, and whether one is better everywhere.
+
+    Coverage decides the second: fronts on the edge of the box have the same hypervolume, zero, and one may
+    well dominate the other.
+    """
+    one, two = sorted(sides, key=lambda side: (-side.hypervolume, side.covered))
     text = f"{one.name} has the larger hypervolume, {one.hypervolume:.3f} against {two.hypervolume:.3f}."
+    if one.hypervolume == two.hypervolume:
+        text = f"Both fronts have the same hypervolume, {one.hypervolume:.3f}."
+    if one.covered == two.covered == 1.0:
+        return f"{text} They are the same."
     if two.covered == 1.0:
-        return f"{text} Its front dominates or equals all of the other one."
-    return f"{text} Neither front is better everywhere." if two.covered < 1 and one.covered < 1 else text
+        return f"{text} The front of {one.name} dominates or equals all of the other one."
+    return f"{text} Neither front is better everywhere."
