@@ -70,6 +70,7 @@ def front_sketch(view: Digest) -> Markup:
         _grid(x, y, f"energy per image ({unit.name})"),
         _dots(place, _some(view.of("lower")), "fill:var(--lower,#9aa0aa);fill-opacity:.8", 2),
         _dots(place, _some(view.of("rejected")), "fill:var(--rejected,#858b95)", 2.5),
+        _dots(place, _some(view.of("infeasible")), "fill-opacity:0;stroke:var(--rejected,#858b95)", 2.5),
         _staircase(place, points_of(view.comparison.front)),
         _dots(place, _some(view.of("front")), "fill:var(--front,#4c86ea)", 4.5),
         *(_star(place, p) for p in view.of("default")),
