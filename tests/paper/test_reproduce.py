@@ -174,6 +174,19 @@ def test_texts_say_that_emissions_are_of_an_image_and_the_papers_of_a_pass(
     assert "a whole pass over the validation images, the last one" in text
 
 
+def test_learning_rates_spread_alike_where_a_kilowatt_hour_emits_nothing(searches, without_reports, tmp_path):
+    def spread(intensity):
+        own = {"trials": 20}
+        common = {"seeds": 2, "scale": 0.1, "own": own, "out": tmp_path, "watcher": api.Silent()}
+        paper.reproduce(chosen("figure-4"), intensity=intensity, **common)
+        lines = (tmp_path / "figure-4.txt").read_text().splitlines()
+        return [line.split()[-2:] for line in lines if line.strip().startswith(("random ", "default "))]
+
+    shares = spread(WORLD)
+    assert len(shares) == 2 and all(float(share) > 0 and sign == "%" for share, sign in shares)
+    assert spread(replace(WORLD, grams_per_kwh=0.0)) == shares
+
+
 def test_a_front_without_answers_has_no_explanations(searches, without_reports, monkeypatch, tmp_path):
     """A search of six trials, of which none has finished the full budget."""
     made = hyperband_run

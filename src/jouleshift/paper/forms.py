@@ -224,16 +224,16 @@ def _basis(found: RunImportance) -> str:
 
 def _rates(experiment: Experiment, runs: Runs, intensity: CarbonIntensity) -> Shown:
     """Figure 4: emissions of the default configuration with other learning rates, and of its control."""
-    groups = []
+    groups, rows = [], []
     for label, study in zip(("random", "default"), experiment.studies, strict=True):
         pairs = [objectives(r) for run in runs[study.name] for r in run.trials]
-        groups.append((label, [intensity.emissions_g(pair[1]) for pair in pairs if pair is not None]))
-    rows = []
-    for label, values in groups:
-        if not values:
+        energies = [pair[1] for pair in pairs if pair is not None]
+        if not energies:
             raise BadInput(f"{experiment.name}: no trial with a {label} learning rate has a result")
-        mean, sd = float(np.mean(values)), float(np.std(values))
-        rows.append((label, str(len(values)), significant(mean), significant(sd), percent(sd / mean)))
+        mean, sd = float(np.mean(energies)), float(np.std(energies))
+        grams = (significant(intensity.emissions_g(energy_j)) for energy_j in (mean, sd))
+        rows.append((label, str(len(energies)), *grams, percent(sd / mean if mean else None)))
+        groups.append((label, [intensity.emissions_g(energy_j) for energy_j in energies]))
     shown = Shown([f"{s['says']} (section {s['section']})." for s in statements(experiment.name)])
     header = ("learning rate", "n", "mean (g)", "sd (g)", "sd / mean")
     shown.add(f"Ours, emissions of one image at {intensity.in_words}:", header, rows)
