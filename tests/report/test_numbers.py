@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from jouleshift.analysis.digest import digest
+from jouleshift.analysis.thinning import evenly
 from jouleshift.report import numbers
 from jouleshift.report.export import write_report
 from jouleshift.report.html import page
 from jouleshift.report.insight import Insight, insight
-from jouleshift.report.sheet import Sheet, below, evenly, table
+from jouleshift.report.sheet import Sheet, below, table
 from tests.analysis.synthetic import hyperband_run, record, run_of, sample_config
 from tests.report.test_browser import layered
 from tests.report.test_page import WORLD

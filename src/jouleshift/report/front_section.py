@@ -13,6 +13,7 @@ from pathlib import Path
 from jouleshift.analysis.digest import Digest, Point
 from jouleshift.analysis.pareto import objectives, points_of
 from jouleshift.analysis.pick import is_float
+from jouleshift.analysis.thinning import evenly
 from jouleshift.records import CarbonIntensity
 from jouleshift.report import numbers
 from jouleshift.report.figures import energy_unit
@@ -20,7 +21,7 @@ from jouleshift.report.insight import Insight
 from jouleshift.report.markup import Markup, element, join
 from jouleshift.report.sections import stamp
 from jouleshift.report.sentences import front_in_words
-from jouleshift.report.sheet import below, evenly, link
+from jouleshift.report.sheet import below, link
 from jouleshift.report.sketch import front_sketch
 from jouleshift.report.tables import further_objectives, hyperparameters, show_value
 from jouleshift.report.units import Unit, percent, unit_for

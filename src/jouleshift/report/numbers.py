@@ -24,9 +24,10 @@ import numpy as np
 from jouleshift.analysis.digest import Digest, Point
 from jouleshift.analysis.importance import RunImportance
 from jouleshift.analysis.spent import search_cost
+from jouleshift.analysis.thinning import evenly
 from jouleshift.records import CarbonIntensity, Evaluation, Run, Trial
 from jouleshift.report.insight import Insight
-from jouleshift.report.sheet import Sheet, evenly
+from jouleshift.report.sheet import Sheet
 from jouleshift.report.tables import Cell
 
 NAMES = (

@@ -11,13 +11,13 @@ from typing import Any
 from jouleshift.analysis.attainment import Attainment
 from jouleshift.analysis.digest import Digest, Point, Role
 from jouleshift.analysis.pareto import FloatArray, objectives, points_of
+from jouleshift.analysis.thinning import evenly
 from jouleshift.records import CarbonIntensity, EnergyReading, Evaluation, Value
 from jouleshift.report.canvas import wants_log
 from jouleshift.report.figures import energy_unit
 from jouleshift.report.insight import Insight
 from jouleshift.report.markup import plain
 from jouleshift.report.sentences import landmarks
-from jouleshift.report.sheet import evenly
 from jouleshift.report.tables import hyperparameters, show_value
 from jouleshift.report.units import Unit, unit_for
 
