@@ -234,3 +234,14 @@ def test_reading_what_is_no_run_names_the_runs_that_are_there(tmp_path):
     with pytest.raises(BadInput, match=r"bad is not a run directory.*runs here: .*good"):
         store.read_run(tmp_path / "bad")
     assert len(store.read_run(tmp_path / "good").trials) == 3
+
+
+def test_a_run_has_a_name_wherever_it_is_read_from(tmp_path, monkeypatch):
+    write(tmp_path / "good", EVENTS)
+    (tmp_path / "good" / "config.yaml").write_text(RUN_SETTINGS)
+    monkeypatch.chdir(tmp_path)
+    assert store.read_run(Path("good")).path == Path("good"), "as given, so that messages say what was typed"
+    monkeypatch.chdir(tmp_path / "good" / store.CHECKPOINTS)
+    assert store.read_run(Path("..")).path == tmp_path / "good"
+    monkeypatch.chdir(tmp_path / "good")
+    assert store.read_run(Path()).path == tmp_path / "good"

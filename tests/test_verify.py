@@ -12,7 +12,7 @@ from jouleshift.api import Silent
 from jouleshift.data.sources import load
 from jouleshift.errors import BadInput
 from jouleshift.records import Trial
-from tests.analysis.synthetic import evaluation
+from tests.analysis.synthetic import evaluation, record, run_of
 from tests.docs.pages import ROOT
 from tests.test_cli import QUICK, jouleshift
 from tests.toys import Serial
@@ -144,6 +144,9 @@ def test_what_cannot_be_verified_is_one_line(tmp_path, searched):
     empty = replace(store.read_run(searched), trials=())
     with pytest.raises(BadInput, match="continue its search first"):
         verify.wanted(empty, 1)
+    unkept = run_of(record(1, 0.5, 1.0), record(2, 0.4, 2.0), constraint=["error <= 1 %"])
+    with pytest.raises(BadInput, match="no network keeps error <= 1 %, of 2 trials"):
+        verify.wanted(unkept, 1)
 
 
 def test_the_readme_names_every_file_of_a_run(searched):

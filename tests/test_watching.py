@@ -46,7 +46,7 @@ def test_energy_goes_right_accuracy_up_and_the_axes_carry_their_ends():
 
 def test_one_trial_is_drawn_and_none_is_said():
     assert "◆" in "".join(drawn(run_of((0.5, 1e-7))))
-    assert drawn(run_of()) == ["No trial has finished yet."]
+    assert drawn(run_of()) == ["No trial has a result to draw yet."]
 
 
 @pytest.fixture

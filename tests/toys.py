@@ -2,13 +2,28 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+from jouleshift import store
 from jouleshift.hpo.executor import Done
 from jouleshift.hpo.scheduler import Problem, Proposal, Scheduler
-from jouleshift.records import EnergyReading, Epoch, Evaluation, Failure, Trial
+from jouleshift.journal import Asked, Finished
+from jouleshift.records import EnergyReading, Epoch, Evaluation, Failure, Trial, TrialRecord
 
 RUN_SETTINGS = "data: digits\nmodel: tiny\nseed: 0\nmin_budget: 1\nmax_budget: 9\ntrials: 10\n"
 """What a run's config.yaml must say."""
+
+
+def write_run(directory: Path, *records: TrialRecord) -> Path:
+    """These ended trials as a run directory, without checkpoints."""
+    with store.Journal(directory) as journal:
+        for made in records:
+            assert made.result is not None
+            journal.append(Asked(made.trial))
+            journal.append(Finished(made.trial.id, made.result, made.duration_s or 0.0))
+    (directory / store.CONFIG).write_text(RUN_SETTINGS.replace("10", str(len(records))))
+    (directory / store.ENVIRONMENT).write_text("{}")
+    return directory
 
 
 def evaluation(error: float, energy_j: float, epochs: int = 1) -> Evaluation:

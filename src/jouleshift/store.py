@@ -204,14 +204,17 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def read_run(directory: Path) -> Run:
-    """A run directory as values, whether or not a process is writing it. `BadInput` where it is none."""
+    """A run directory as values, whether or not a process is writing it. `BadInput` where it is none.
+
+    Its path is that given, unless that has no name to call the run by, as `.` and `..` have none.
+    """
     if not (directory / CONFIG).is_file():
         known = ", ".join(str(path) for path in _runs_beside(directory)) or "none"
         raise BadInput(f"{directory} is not a run directory (it has no {CONFIG}); runs here: {known}")
     refuse_lost(directory)
     trials, verified = (records(read_events(directory / name)[0]) for name in (JOURNAL, VERIFICATION))
     return Run(
-        path=directory,
+        path=directory.resolve() if directory.name in ("", "..") else directory,
         config=read_settings(directory).model_dump(mode="json"),
         env=read_environment(directory / ENVIRONMENT),
         trials=trials,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jouleshift import environment, store
-from jouleshift.analysis.pareto import DEFAULT_BRACKET, default_trial, front, objectives
+from jouleshift.analysis.pareto import DEFAULT_BRACKET, default_trial, front_or_reason, objectives
 from jouleshift.api import Silent, Watcher, report, work_of
 from jouleshift.beginning import refuse_other_prices
 from jouleshift.config import StudyConfig
@@ -78,9 +78,7 @@ class _ByFound:
 
 def wanted(run: Run, seeds: int) -> list[Trial]:
     """What to train: for each fresh seed the default configuration and the front's, numbered from 1."""
-    members = front(run)
-    if not members:
-        raise BadInput(f"{run.path} has no trial at the full budget yet; continue its search first")
+    members = front_or_reason(run)
     default = default_trial(run)
     configs = [r.trial for r in ([default] if default and objectives(default) else [])]
     configs += [r.trial for r in members if r is not default]

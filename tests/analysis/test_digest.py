@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -6,7 +7,7 @@ from jouleshift.analysis.digest import digest, mean_default
 from jouleshift.analysis.pareto import objectives
 from jouleshift.errors import BadInput
 from jouleshift.records import Failure, TrialRecord
-from tests.analysis.synthetic import evaluation, hyperband_run, record, run_of
+from tests.analysis.synthetic import evaluation, hyperband_run, record, run_of, sized
 
 
 def test_each_trial_has_the_role_it_played():
@@ -42,6 +43,23 @@ def test_runs_are_pooled_and_their_defaults_averaged():
     assert [r.trial.id for r in view.comparison.dominating] == [2]
 
 
+def test_the_mean_default_is_a_mean_in_every_objective():
+    """Trial 2 beats neither run's default, but their mean."""
+
+    def timed(number, latency_s, size_bytes, **trial):
+        made = sized(number, 0.5, size_bytes, 1.0, **trial)
+        return replace(made, result=replace(made.result, latency_s=latency_s))
+
+    goal = {"objectives": ["error", "latency_s", "size_bytes"]}
+    first = run_of(timed(1, 1.0, 9000, bracket=-1), timed(2, 1.5, 6000), **goal)
+    second = run_of(timed(1, 3.0, 5000, bracket=-1), **goal)
+    view = digest([first, second])
+    assert view.comparison.default.values == {
+        "error": 0.5, "energy_j": 1.0, "latency_s": 2.0, "size_bytes": 7000
+    }  # fmt: skip
+    assert [r.trial.id for r in view.comparison.dominating] == [2]
+
+
 def test_a_failed_default_is_left_out_of_the_mean():
     failed = run_of(record(1, bracket=-1, failure=Failure("diverged", "NaN")))
     good = run_of(record(1, 0.2, 8.0, bracket=-1))
@@ -74,3 +92,17 @@ def test_runs_of_different_energy_sources_are_refused():
 def test_ten_thousand_trials_each_have_one_role():
     view = digest([hyperband_run(10_000)])
     assert len(view.points) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (("runs/a", "runs/b"), ("a", "b")),
+        (("/x/a/r", "/x/b/r"), ("a/r", "b/r")),
+        (("a/p/r", "b/p/r", "c/q"), ("a/p/r", "b/p/r", "c/q")),
+        (("r", "a/r"), ("r", "a/r")),
+        (("runs/a", "runs/a"), ("a", "a")),
+    ],
+)
+def test_runs_have_the_shortest_names_that_tell_them_apart(paths, names):
+    assert digest([run_of(record(1), path=Path(path)) for path in paths]).names == names

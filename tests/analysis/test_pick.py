@@ -1,6 +1,7 @@
 """Which point of a front a wish names."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -85,8 +86,16 @@ def test_a_front_of_float_networks_has_nothing_to_ship(wish):
 
 
 def test_a_run_without_a_front_has_nothing_to_pick():
-    with pytest.raises(BadInput, match="no trial at the full budget"):
+    with pytest.raises(BadInput, match="no result at the full budget"):
         pick(replace(RUN, trials=()), "knee")
+
+
+def test_where_nothing_keeps_the_constraints_a_number_still_names_a_trial():
+    run = replace(RUN, config={**RUN.config, "constraint": ["error <= 1 %", "size <= 1 kB"]})
+    assert pick(run, "2").trial.id == 2
+    told = "made-up: no network keeps error <= 1 % and size <= 1 kB, of 5 trials at the full budget"
+    with pytest.raises(BadInput, match=told):
+        pick(replace(run, path=Path("made-up")), "knee")
 
 
 @pytest.mark.parametrize(

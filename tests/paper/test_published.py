@@ -1,13 +1,18 @@
 """The printed values, and that they and our presets belong together."""
 
+from dataclasses import replace
+
 import pytest
 
+from jouleshift.analysis.digest import digest
 from jouleshift.errors import BadInput
 from jouleshift.paper.experiments import EXPERIMENTS, chosen
-from jouleshift.paper.findings import dominating, findings
+from jouleshift.paper.findings import answers, dominating, findings, front_of_runs
 from jouleshift.paper.published import Column, Front, published_front, statements
 from jouleshift.paper.studies import STUDIES
+from jouleshift.records import CarbonIntensity
 from jouleshift.space import TABLE_1, Choice, build_space
+from tests.analysis.synthetic import record, run_of
 
 DEPTH = {"resnet20": 20, "mobilenetv2": 53, "googlenet": 65}
 TABLES = [study for study in STUDIES.values() if study.table]
@@ -152,3 +157,12 @@ def test_statements_belong_to_figures():
     assert len(statements("figure-1f")) == len(statements("figure-1")) == 2
     assert statements("table-2") == []
     assert all(statements(f"figure-{n}") for n in range(1, 6))
+
+
+def test_our_columns_are_compared_by_joules_also_where_a_kilowatt_hour_emits_nothing():
+    view = digest([run_of(record(1, 0.4, 4.0, bracket=-1), record(2, 0.3, 3.0), record(3, 0.2, 5.0))])
+    nothing = CarbonIntensity(0.0, "nowhere", 2023, "made up")
+    front = front_of_runs(view, nothing)
+    assert [column.emissions_g for column in front.columns] == [0.0, 0.0]
+    assert answers(front)[:3] == ["1 of 2", "10.0 points", "25 %"]
+    assert answers(front) == answers(front_of_runs(view, replace(nothing, grams_per_kwh=450.0)))

@@ -4,7 +4,9 @@ import csv
 import io
 import json
 import sys
+from collections import Counter
 from dataclasses import replace
+from itertools import islice
 
 import pytest
 import yaml
@@ -12,11 +14,14 @@ from PIL import Image
 
 from jouleshift import api, store
 from jouleshift.errors import BadInput
+from jouleshift.hpo import make_scheduler
 from jouleshift.journal import Asked, Finished
 from jouleshift.paper import reproduce as paper
 from jouleshift.paper.experiments import chosen
+from jouleshift.paper.foreseen import hyperband_budgets
 from jouleshift.paper.studies import STUDIES
 from jouleshift.records import CarbonIntensity, TrialRecord
+from jouleshift.space import build_space
 from tests.analysis.synthetic import hyperband_run
 from tests.test_cli import jouleshift, picture
 
@@ -117,9 +122,46 @@ def test_what_belongs_to_a_study_cannot_be_overridden(searches, tmp_path):
         paper.study_config(STUDIES["resnet20-cifar10"], 0, 2.0, tmp_path, {})
 
 
-def test_too_few_results_for_importance_are_one_line(searches, tmp_path):
-    with pytest.raises(BadInput, match="fewer than 12"):
-        reproduce("figure-2", tmp_path, trials=4)
+@pytest.mark.parametrize("name", ["figure-2", "figure-3", "figure-5"])
+def test_what_must_give_too_few_results_for_importance_is_refused_before_its_searches(
+    searches, tmp_path, name
+):
+    with pytest.raises(BadInput, match="needs 12 results of one budget, and 2 seeds of 4 trials can give 6"):
+        reproduce(name, tmp_path, trials=4)
+    assert searches == []
+
+
+def test_what_cannot_be_shown_is_told_and_the_rest_is_written(searches, without_reports, tmp_path):
+    (figure,), (table,) = chosen("figure-2"), chosen("table-2")
+    own = {"trials": 4}
+    common = {"seeds": 1, "scale": 0.1, "intensity": WORLD, "own": own, "watcher": api.Silent()}
+    results = paper.reproduce([figure, table], out=tmp_path, **common)
+    assert [experiment for experiment, _ in results] == [figure, table]
+    told = "figure-2: no budget of resnet20-cifar10 has 12 results, which importance needs; run more"
+    assert told in (tmp_path / "figure-2.txt").read_text()
+    assert not (tmp_path / "figure-2.csv").exists()
+    assert "published" in (tmp_path / "table-2.csv").read_text()
+    with pytest.raises(BadInput, match="figure-2: no budget"):  # where it cannot be foreseen
+        paper.reproduce([figure], out=tmp_path, **{**common, "own": {"trials": 12, "workers": 2}})
+
+
+@pytest.mark.parametrize(
+    ("trials", "expected"), [(20, {1: 9, 3: 8, 9: 3}), (23, {1: 9, 3: 8, 9: 6}), (40, {1: 18, 3: 15, 9: 7})]
+)
+def test_hyperband_s_budgets_are_foreseen(trials, expected):
+    """As the scheduler itself gives them; the slow test asks it."""
+    assert Counter(islice(hyperband_budgets((1, 3, 9), 3), trials)) == expected
+
+
+@pytest.mark.slow
+def test_the_scheduler_gives_the_budgets_that_are_foreseen():
+    scheduler = make_scheduler("parego-hyperband", build_space(20), min_budget=2, max_budget=18)
+    budgets = []
+    for number in range(45):
+        trial = scheduler.ask()
+        scheduler.tell(trial, {"error": 0.3 + 0.01 * (number % 17), "energy_j": 1e-7 * (1 + number % 5)})
+        budgets.append(trial.budget)
+    assert budgets == list(islice(hyperband_budgets((2, 6, 18), 3), 45))
 
 
 @pytest.mark.parametrize("name", ["figure-1f", "table-2", "figure-3", "figure-4", "figure-5"])
@@ -130,6 +172,19 @@ def test_texts_say_that_emissions_are_of_an_image_and_the_papers_of_a_pass(
     text = " ".join((tmp_path / f"{name}.txt").read_text().split())
     assert "ours are grams of CO₂eq of one image; the paper's are grams that CodeCarbon gave" in text
     assert "a whole pass over the validation images, the last one" in text
+
+
+def test_learning_rates_spread_alike_where_a_kilowatt_hour_emits_nothing(searches, without_reports, tmp_path):
+    def spread(intensity):
+        own = {"trials": 20}
+        common = {"seeds": 2, "scale": 0.1, "own": own, "out": tmp_path, "watcher": api.Silent()}
+        paper.reproduce(chosen("figure-4"), intensity=intensity, **common)
+        lines = (tmp_path / "figure-4.txt").read_text().splitlines()
+        return [line.split()[-2:] for line in lines if line.strip().startswith(("random ", "default "))]
+
+    shares = spread(WORLD)
+    assert len(shares) == 2 and all(float(share) > 0 and sign == "%" for share, sign in shares)
+    assert spread(replace(WORLD, grams_per_kwh=0.0)) == shares
 
 
 def test_a_front_without_answers_has_no_explanations(searches, without_reports, monkeypatch, tmp_path):

@@ -7,10 +7,14 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from jouleshift import store
+from jouleshift.commands.results import compare
 from jouleshift.errors import BadInput
 from jouleshift.records import CarbonIntensity, TrialRecord
 from jouleshift.report.comparison import comparison_in_words, comparison_table, side_by_side, write_comparison
+from jouleshift.report.export import write_report
 from tests.analysis.synthetic import evaluation, hyperband_run, record, run_of
+from tests.toys import write_run
 
 WORLD = CarbonIntensity(450.0, "world", 2023, "made up")
 
@@ -35,7 +39,21 @@ def test_hypervolumes_share_one_box_and_coverage_says_who_is_ahead():
     words = comparison_in_words((good, poor))
     assert words.startswith("good has the larger hypervolume, 0.400 against 0.350.")
     assert "dominates or equals all" in words
-    assert comparison_in_words(side_by_side([GOOD, GOOD])) == "Both fronts have the same hypervolume."
+    same = comparison_in_words(side_by_side([GOOD, GOOD]))
+    assert same == "Both fronts have the same hypervolume, 0.400. They are the same."
+
+
+def test_of_fronts_on_the_edge_of_the_box_coverage_says_which_is_better():
+    """Single networks of the largest energy there is, whatever their error."""
+    good, poor, other = (
+        run_of(record(1, error, energy_j), path=Path(name))
+        for name, error, energy_j in (("good", 0.1, 2.0), ("poor", 0.9, 2.0), ("other", 1.0, 1.0))
+    )
+    same = "Both fronts have the same hypervolume, 0.000."
+    better = f"{same} The front of good dominates or equals all of the other one."
+    assert comparison_in_words(side_by_side([good, poor])) == better
+    assert comparison_in_words(side_by_side([poor, good])) == better
+    assert comparison_in_words(side_by_side([good, other])) == f"{same} Neither front is better everywhere."
 
 
 def test_files_hold_both_fronts(tmp_path):
@@ -56,6 +74,9 @@ def test_other_energy_sources_and_runs_without_a_front_are_refused():
         side_by_side([GOOD, measured])
     with pytest.raises(BadInput, match="continue its search"):
         side_by_side([GOOD, replace(POOR, trials=POOR.trials[:0])])
+    unkept = [replace(run, config={**run.config, "constraint": ["error <= 1 %"]}) for run in (GOOD, POOR)]
+    with pytest.raises(BadInput, match="good: no network keeps error <= 1 %, of 2 trials"):
+        side_by_side(unkept)
 
 
 def test_the_settings_that_differ_are_told_a_line_each(tmp_path):
@@ -83,3 +104,20 @@ def test_joules_of_other_profiles_and_errors_on_other_classes_are_refused():
 def test_runs_of_the_same_name_are_told_apart_by_their_path():
     sides = side_by_side([GOOD, replace(POOR, path=Path("other/good"))])
     assert [side.name for side in sides] == ["runs/good", "other/good"]
+
+
+def test_a_run_named_by_a_dot_is_written_beside_like_any_other(tmp_path, monkeypatch, capsys):
+    for name, run in (("good", GOOD), ("poor", POOR)):
+        write_run(tmp_path / name, *run.trials)
+    monkeypatch.chdir(tmp_path / "good")
+    before = sorted(Path().iterdir())
+    compare(Path(), Path("../poor"))
+    assert sorted(Path().iterdir()) == before, "nothing lands in the run itself"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["good", "good-vs-poor", "poor"]
+    assert "good has the larger hypervolume" in capsys.readouterr().out
+    both = write_report([store.read_run(Path(path)) for path in (".", "../poor")], WORLD, form="light")
+    assert both.parent.parent == tmp_path and both.parent.name.startswith("good-and-1-more-")
+    alone = write_report([store.read_run(Path())], WORLD, form="light").read_text(encoding="utf-8")
+    assert "<h1>good: " in alone
+    assert "jouleshift export . --pick TRIAL" in alone
+    assert str(tmp_path) not in alone + both.read_text(encoding="utf-8")

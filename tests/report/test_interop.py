@@ -151,15 +151,28 @@ def test_optuna_sees_the_front_and_no_lower_budget_on_it(run):
     optuna = pytest.importorskip("optuna")
     path = write_as("optuna", run, space(), WORLD)
     study = optuna.load_study(study_name=run.path.name, storage=f"sqlite:///{path}")
-    assert len(study.trials) == len(run.trials)
+    ended = [made for made in run.trials if made.result is not None]
+    assert len(study.trials) == len(ended) == len(run.trials) - 1, "what runs has not failed"
     best = {t.user_attrs["trial"] for t in study.best_trials}
     assert best == {r.trial.id for r in front(run)}
     states = {t.user_attrs["trial"]: t.state.name for t in study.trials}
-    for made in run.trials:
+    for made in ended:
         done = objectives(made) is not None
         full = made.trial.budget >= full_budget(run)
         assert states[made.trial.id] == ("COMPLETE" if done and full else "PRUNED" if done else "FAIL")
     assert write_as("optuna", run, space(), WORLD) == path  # again, over the old file
+
+
+@pytest.mark.parametrize("name", ["what?", "a%20b", "o'brien", "{x}"])
+def test_optuna_s_file_lies_in_the_run_whatever_its_name(tmp_path, name):
+    optuna = pytest.importorskip("optuna")
+    folder = tmp_path / name
+    folder.mkdir()
+    write_as("optuna", run_of(record(1, 0.5, 1.0), path=folder), space(), WORLD)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert [path.name for path in folder.iterdir()] == ["optuna.db"]
+    plain = (folder / "optuna.db").rename(tmp_path / "optuna.db")
+    assert len(optuna.load_study(study_name=name, storage=f"sqlite:///{plain}").trials) == 1
 
 
 SMALL = run_of(

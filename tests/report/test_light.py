@@ -1,22 +1,24 @@
 """What shows a run without a script: the drawing, the light page, notebooks."""
 
+import copy
+import pickle
 import re
 from xml.etree import ElementTree
 
 import pytest
 
-from jouleshift import opened, store
+from jouleshift import opened
 from jouleshift.analysis.digest import digest
 from jouleshift.errors import BadInput
-from jouleshift.journal import Asked, Finished
 from jouleshift.report.export import write_report
 from jouleshift.report.html import light_page
 from jouleshift.report.insight import insight
 from jouleshift.report.notebook import Front, run_html, run_text
 from jouleshift.report.sketch import Axis, front_sketch
-from tests.analysis.synthetic import hyperband_run, record, run_of
+from jouleshift.report.terminal import picture
+from tests.analysis.synthetic import hyperband_run, record, run_of, sized
 from tests.report.test_page import HOSTILE, RUNS, WORLD, hostile_run
-from tests.toys import RUN_SETTINGS
+from tests.toys import write_run
 
 SIMPLE = run_of(record(1, 0.4, 4e-9, bracket=-1), record(2, 0.3, 3e-9), record(3, 0.5, 2e-9))
 
@@ -85,6 +87,31 @@ def test_notebooks_get_html_and_consoles_text(tmp_path):
     assert "<td" in bundle["text/html"]
 
 
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda front: pickle.loads(pickle.dumps(front))])
+def test_a_front_can_be_copied_and_pickled(again):
+    front = Front(SIMPLE, WORLD)
+    made = again(front)
+    assert isinstance(made, Front)
+    assert made == front and made.run == SIMPLE and made.where == WORLD
+    assert made._repr_html_() == front._repr_html_()
+
+
+def test_notebooks_list_every_objective_of_the_run():
+    run = run_of(
+        sized(1, 0.5, 9000, 2e-9, bracket=-1), sized(2, 0.4, 3000, 1e-9), objectives=["error", "size_bytes"]
+    )
+    table = Front(run, WORLD)._repr_html_().split("<table")[1]
+    assert re.findall("<th[^>]*>(.*?)</th>", table)[5:7] == ["CO₂eq fg", "size kB"]
+    assert "3.00</td>" in table and "9.00</td>" in table
+
+
+def test_networks_that_break_a_constraint_are_drawn_too():
+    run = run_of(record(1, 0.4, 4e-9), record(2, 0.3, 3e-9), constraint=["error <= 1 %"])
+    view = digest([run])
+    assert marks(front_sketch(view)) == [("circle", "trial 1: 60.0 %"), ("circle", "trial 2: 70.0 %")]
+    assert picture(view, 40, 8).plain.count("×") == 2
+
+
 def test_notebooks_show_hostile_text_as_text_and_run_no_script(tmp_path):
     run = hostile_run(tmp_path)
     for text in (
@@ -98,14 +125,7 @@ def test_notebooks_show_hostile_text_as_text_and_run_no_script(tmp_path):
 
 
 def test_a_run_directory_is_opened_and_shown(tmp_path):
-    run = hyperband_run(30)
-    with store.Journal(tmp_path) as journal:
-        for made in run.trials:
-            journal.append(Asked(made.trial))
-            journal.append(Finished(made.trial.id, made.result, made.duration_s))
-    (tmp_path / store.CONFIG).write_text(RUN_SETTINGS.replace("10", "30"))
-    (tmp_path / store.ENVIRONMENT).write_text("{}")
-    opened_run = opened.open_run(tmp_path)
+    opened_run = opened.open_run(write_run(tmp_path, *hyperband_run(30).trials))
     assert "30 of 30 trials ended" in repr(opened_run)
     assert opened_run._repr_mimebundle_()["text/html"].count("<svg") == 1
     with pytest.raises(BadInput, match="nothing"):

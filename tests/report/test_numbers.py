@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from jouleshift.analysis.digest import digest
+from jouleshift.analysis.thinning import evenly
 from jouleshift.report import numbers
 from jouleshift.report.export import write_report
 from jouleshift.report.html import page
 from jouleshift.report.insight import Insight, insight
-from jouleshift.report.sheet import Sheet, below, evenly, table
+from jouleshift.report.sheet import Sheet, below, table
 from tests.analysis.synthetic import hyperband_run, record, run_of, sample_config
 from tests.report.test_browser import layered
 from tests.report.test_page import WORLD
@@ -43,6 +44,22 @@ def test_every_sheet_is_a_file_with_its_columns(two_runs, tmp_path):
     made = {sheet.name: list(sheet.columns) for sheet in numbers.sheets(view, found, WORLD)}
     assert written == made
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_runs_in_folders_of_one_name_are_told_apart_in_every_file(tmp_path):
+    runs = [run_of(*map(replace, MEMBERS), path=tmp_path / place / "r") for place in "xy"]
+    runs = [replace(run, verified=run.trials[:1]) for run in runs]
+    written = write_report(runs, WORLD, tmp_path / "both")
+    names = ["x/r", "y/r"]
+    for name in ("trials.csv", "front.csv", "verified.csv", "tables/cost.csv", "tables/causes.csv"):
+        found = [row["run"] for row in csv.DictReader((tmp_path / "both" / name).open(newline=""))]
+        assert sorted(set(found)) == names, name
+    text = written.read_text(encoding="utf-8")
+    assert "<h1>x/r + y/r: digits, tiny</h1>" in text
+    assert all(f"Settings of {name}<" in text for name in names)
+    assert '"runs": ["x/r", "y/r"]' in text or '"runs":["x/r","y/r"]' in text
+    assert set(re.findall(r"1 \(([^)]+)\)", text)) >= set(names), "in the tables"
+    assert str(tmp_path) not in text
 
 
 def test_files_that_no_longer_apply_go_and_others_stay(tmp_path):

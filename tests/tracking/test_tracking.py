@@ -1,10 +1,15 @@
 """Trackers fed a made-up search, read back by the tools' own means."""
 
+import re
 import struct
 import sys
 from dataclasses import replace
+from importlib import import_module
+from types import ModuleType, SimpleNamespace
+from typing import ClassVar
 
 import pytest
+from sqlalchemy import make_url
 
 from jouleshift.config import StudyConfig
 from jouleshift.errors import BadInput
@@ -35,10 +40,10 @@ class Recording:
         self.told.append(f"{'begun' if progress.result is None else 'ended'} {progress.trial.id}")
 
 
-def play(watcher, out):
+def play(watcher, out, finished=0):
     """One trial with a result, and one that fails."""
     result = replace(evaluation(0.25, 2e-9, budget=3), latency_s=0.004)
-    watcher.started(StudyConfig(data="digits", out=out, trials=2), 0, [])
+    watcher.started(StudyConfig(data="digits", out=out, trials=2), finished, [])
     watcher.progress(Progress(GOOD, None, 0, 2))
     for point in result.curve:
         watcher.epoch(GOOD, to_json(point))
@@ -70,17 +75,20 @@ def test_an_unknown_or_missing_tracker_is_one_line(monkeypatch):
 
 
 @pytest.mark.slow
-def test_mlflow_holds_a_run_for_each_trial_under_one_parent_also_when_continued(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["run", "o'brien 100%41?"])
+def test_mlflow_holds_a_run_for_each_trial_under_one_parent_also_when_continued(tmp_path, monkeypatch, name):
     pytest.importorskip("mlflow")
     from mlflow.tracking import MlflowClient
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    out = tmp_path / "run"
+    out = tmp_path / name
     out.mkdir()
-    for _ in range(2):
+    for finished in (0, 2):
         with tracked(["mlflow"]) as watcher:
-            result = play(watcher, out)
-    client = MlflowClient(tracking_uri=f"sqlite:///{out}/mlflow.db")
+            result = play(watcher, out, finished)
+    assert [path.name for path in tmp_path.iterdir()] == [out.name], "no folder of another name"
+    (out / "mlflow.db").rename(tmp_path / "mlflow.db")
+    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("jouleshift").experiment_id])
     parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     assert len(parents) == 1
@@ -96,6 +104,69 @@ def test_mlflow_holds_a_run_for_each_trial_under_one_parent_also_when_continued(
     assert [(p.step, p.value) for p in history] == [(e.epoch, e.val_error) for e in result.curve]
     bad = next(run for run in trials if run.info.status == "FAILED")
     assert bad.data.tags["failure"] == "diverged: loss is NaN"
+
+
+class MadeUpClient:
+    """As much of MLflow's client as a search without trials needs; all of them share one store."""
+
+    places: ClassVar[list[str]] = []
+    runs: ClassVar[list[SimpleNamespace]] = []
+
+    def __init__(self, tracking_uri):
+        self.places.append(tracking_uri)
+
+    def get_experiment_by_name(self, name):
+        return SimpleNamespace(experiment_id="1")
+
+    def create_run(self, experiment, run_name, tags):
+        self.runs.append(SimpleNamespace(info=SimpleNamespace(run_id=str(len(self.runs))), tags=tags))
+        return self.runs[-1]
+
+    def search_runs(self, experiments, which, max_results, order_by):
+        assert order_by == ["attributes.start_time DESC"]
+        (directory,) = re.fullmatch("tags.`jouleshift.directory` = '([^']*)'", which).groups()
+        found = [run for run in reversed(self.runs) if run.tags["jouleshift.directory"] == directory]
+        return found[:max_results]
+
+    def log_param(self, *_): ...
+
+    def update_run(self, *_): ...
+
+    def set_terminated(self, *_): ...
+
+
+@pytest.fixture
+def mlflow(monkeypatch):
+    """The tracker on the made-up client, whether MLflow is installed or not."""
+    for name, held in (("mlflow", {}), ("mlflow.entities", {"Run": object}),
+                       ("mlflow.tracking", {"MlflowClient": MadeUpClient})):  # fmt: skip
+        module = ModuleType(name)
+        module.__dict__.update(held)
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.delitem(sys.modules, "jouleshift.tracking.mlflow", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(MadeUpClient, "runs", [])
+    monkeypatch.setattr(MadeUpClient, "places", [])
+    yield import_module("jouleshift.tracking.mlflow")
+    sys.modules.pop("jouleshift.tracking.mlflow", None)
+
+
+def test_a_search_begun_anew_has_a_parent_of_its_own_and_a_continued_one_the_newest(mlflow, tmp_path):
+    def parent(finished):
+        with mlflow.Mlflow() as tracker:
+            tracker.started(StudyConfig(data="digits", out=tmp_path / "o'brien"), finished, [])
+            return tracker._parent
+
+    assert [parent(finished) for finished in (0, 1, 0, 1, 2)] == ["0", "0", "1", "1", "1"]
+
+
+@pytest.mark.parametrize("name", ["plain", "what?", "a%41b", "o'brien", "a#b", "ümläut"])
+def test_mlflow_s_store_lies_in_the_run_whatever_its_name(mlflow, tmp_path, name):
+    with mlflow.Mlflow() as tracker:
+        tracker.started(StudyConfig(data="digits", out=tmp_path / name), 0, [])
+    (place,) = MadeUpClient.places
+    assert make_url(place).database == str(tmp_path / name / "mlflow.db")
+    assert not place.startswith("sqlite:///"), "MLflow would make a folder of what is escaped in it"
 
 
 def events(folder):

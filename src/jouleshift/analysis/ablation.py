@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from jouleshift.analysis.domains import Domain, domains_of_runs
 from jouleshift.analysis.fanova import grow
-from jouleshift.analysis.importance import FEWEST, evenly
+from jouleshift.analysis.importance import FEWEST, MOST
 from jouleshift.analysis.pareto import full_budget, objectives, points_of
+from jouleshift.analysis.thinning import evenly
 from jouleshift.records import Run, Value
 
 FloatArray = NDArray[np.float64]
@@ -58,7 +59,7 @@ def predictor_of(runs: Sequence[Run], trees: int = 32, seed: int = 0) -> Predict
 
     None where too few have finished.
     """
-    records = evenly([r for run in runs for r in run.trials if objectives(r) is not None])
+    records = evenly([r for run in runs for r in run.trials if objectives(r) is not None], MOST)
     if len(records) < FEWEST:
         return None
     domains = tuple(d for d in domains_of_runs(runs) if not d.is_single)

@@ -9,6 +9,8 @@ default is the mean of their defaults.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 from jouleshift.analysis.pareto import (
@@ -21,6 +23,7 @@ from jouleshift.analysis.pareto import (
     energy_source,
     front_of,
     goal_of,
+    mean_values,
     objectives,
 )
 from jouleshift.analysis.verification import Verification, verification_of
@@ -66,6 +69,11 @@ class Digest:
         """The trials of these roles, in the order of runs and proposals."""
         return tuple(p for p in self.points if p.role in roles)
 
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What to call each run."""
+        return names_of(self.runs)
+
     @property
     def front(self) -> tuple[Point, ...]:
         """The pooled front, from the lowest error to the lowest energy."""
@@ -98,6 +106,17 @@ def digest(runs: Sequence[Run]) -> Digest:
                 role = "infeasible"
             points.append(Point(index, record, role, best))
     return Digest(tuple(runs), tuple(points), comparison, goal, verification_of(runs))
+
+
+def names_of(runs: Sequence[Run]) -> tuple[str, ...]:
+    """A name for each run, its folder's; where folders of one name lie in different places, with as much of
+    the path in front as tells them apart."""
+    places = [run.path.parts for run in runs]
+    for length in range(1, max(map(len, places), default=0) + 1):
+        names = tuple(str(Path(*parts[-length:])) for parts in places)
+        if len(set(names)) == len(set(places)):
+            return names
+    return tuple(str(run.path) for run in runs)
 
 
 def differing(runs: Sequence[Run]) -> dict[str, tuple[Any, ...]]:
@@ -138,17 +157,23 @@ def _role(record: TrialRecord, is_default: bool, on_front: bool, complete_: bool
 
 
 def mean_default(runs: Sequence[Run]) -> TrialRecord | None:
-    """The default configuration with the mean of its error and energy over the runs where it succeeded.
+    """The default configuration with the mean of every objective over the runs where it succeeded.
 
     With one run that is its default trial itself. None where no default has a result.
     """
     trials = [t for run in runs if (t := default_trial(run)) is not None and objectives(t) is not None]
     if len(trials) < 2:
         return next(iter(trials), None)
-    pairs = [pair for t in trials if (pair := objectives(t)) is not None]
     first = trials[0].result
     assert isinstance(first, Evaluation)
-    error = sum(pair[0] for pair in pairs) / len(pairs)
-    energy_j = sum(pair[1] for pair in pairs) / len(pairs)
-    energy = replace(first.energy, energy_j=energy_j, interval_j=None, components={}, layers={})
-    return replace(trials[0], result=replace(first, error=error, energy=energy, curve=()))
+    means = mean_values([t.values for t in trials])
+    energy = replace(first.energy, energy_j=means["energy_j"], interval_j=None, components={}, layers={})
+    mean = replace(
+        first,
+        error=means["error"],
+        energy=energy,
+        curve=(),
+        weight_bytes=round(means["size_bytes"]),
+        latency_s=means.get("latency_s"),
+    )
+    return replace(trials[0], result=mean)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
-_LOG_SPAN = 20.0
+LOG_SPAN = 20.0
+"""Positive numbers whose largest is so many times the smallest are looked at in logarithms."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def _suggested(name: str, values: Sequence[Value]) -> Domain:
         return Domain(name, levels=tuple(sorted(set(values), key=str)))
     array = np.array(values, dtype=float)
     low, high = float(array.min()), float(array.max())
-    log = low > 0 and high >= _LOG_SPAN * low and _off_centre(np.log(array)) < _off_centre(array)
+    log = low > 0 and high >= LOG_SPAN * low and _off_centre(np.log(array)) < _off_centre(array)
     return Domain(name, low, high, log=log)
 
 

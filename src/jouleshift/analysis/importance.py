@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from jouleshift.analysis.domains import Domain, domains_of_runs
 from jouleshift.analysis.fanova import Decomposition, boxes_of, decompose, grow
 from jouleshift.analysis.pareto import non_dominated, objectives, points_of
-from jouleshift.records import Run, TrialRecord, Value
+from jouleshift.analysis.thinning import evenly
+from jouleshift.records import Run, Value
 
 FloatArray = NDArray[np.float64]
 
@@ -182,7 +183,7 @@ def importance_of(
     if budget is None:
         counts = Counter(r.trial.budget for r in finished)
         budget = max(counts, key=lambda b: (counts[b], b), default=0)
-    records = evenly([r for r in finished if r.trial.budget == budget])
+    records = evenly([r for r in finished if r.trial.budget == budget], MOST)
     chosen = [d for d in domains or domains_of_runs(runs) if not d.is_single]
     if len(records) < FEWEST or not chosen:
         return None
@@ -192,13 +193,6 @@ def importance_of(
     sample = Sample(x, tuple(chosen), trees, seed)
     error, energy = sample.importance(y[:, 0]), sample.importance(y[:, 1])
     return RunImportance(error, energy, sample, y, budget, len(records), _front_weights(y))
-
-
-def evenly(records: list[TrialRecord]) -> list[TrialRecord]:
-    """At most MOST of the trials, evenly from first to last."""
-    if len(records) <= MOST:
-        return records
-    return [records[i] for i in np.linspace(0, len(records) - 1, MOST).astype(int)]
 
 
 def _front_weights(points: FloatArray) -> tuple[float, ...]:

@@ -19,7 +19,7 @@ The functions on arrays come first; those on a `Run` translate to them and back.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -29,6 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 from jouleshift.errors import BadInput
 from jouleshift.objectives import Constraint, Goal
 from jouleshift.records import EnergySource, Evaluation, Run, TrialRecord
+from jouleshift.words import count
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -103,6 +104,12 @@ def _as_points(points: ArrayLike) -> FloatArray:
     return values if values.ndim == 2 else values.reshape(-1, 2)
 
 
+def mean_values(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each objective that all of one or more results know, by its name."""
+    shared = [name for name in values[0] if all(name in one for one in values)]
+    return {name: float(np.mean([one[name] for one in values])) for name in shared}
+
+
 def full_budget(run: Run) -> int:
     """The full budget of a run in epochs: its configuration's, or else the largest that a trial had."""
     configured = run.config.get("max_budget")
@@ -162,6 +169,17 @@ def front(run: Run) -> tuple[TrialRecord, ...]:
     return front_of(complete(run), Goal.of(run.config))
 
 
+def front_or_reason(run: Run) -> tuple[TrialRecord, ...]:
+    """The front of a run. Raises BadInput where it has none, with the reason."""
+    members, finished = front(run), len(complete(run))
+    if members:
+        return members
+    if not finished:
+        raise BadInput(f"{run.path} has no result at the full budget yet; continue its search first")
+    limits = " and ".join(constraint.text for constraint in Goal.of(run.config).constraints)
+    raise BadInput(f"{run.path}: no network keeps {limits}, of {count(finished, 'trial')} at the full budget")
+
+
 def front_of(records: Sequence[TrialRecord], goal: Goal = USUAL_GOAL) -> tuple[TrialRecord, ...]:
     """The non-dominated among feasible trials, from the lowest error to the lowest energy; those without a
     result are out.
@@ -201,10 +219,6 @@ class Comparison:
     """The default configuration's trial if it has a result at the full budget, else None."""
     dominating: tuple[TrialRecord, ...]
     """The part of the front that dominates the default."""
-    error_gain: float | None
-    """The default's error less the lowest on the front, as a fraction: 0.12 is 12 points."""
-    energy_saving: float | None
-    """Share of the default's energy that the front's most frugal network saves; it may be less accurate."""
     both: TrialRecord | None
     """Of those that dominate the default, the one with the largest product of gains in the objectives."""
 
@@ -237,21 +251,18 @@ def compare_with(
     members: tuple[TrialRecord, ...], default: TrialRecord | None, goal: Goal = USUAL_GOAL
 ) -> Comparison:
     """A front against a default configuration that may be missing or failed."""
-    base = objectives(default) if default else None
-    whole = point(default, goal) if default else None
-    if base is None or whole is None or not members:
-        return Comparison(members, default if whole else None, (), None, None, None)
+    base = point(default, goal) if default else None
+    if base is None or not members:
+        return Comparison(members, default if base else None, (), None)
     searched = np.array([r.trial.bracket != DEFAULT_BRACKET for r in members])  # no run's own default
-    points, pairs = points_of(members, goal), points_of(members)
-    winners = np.flatnonzero(dominates(points, whole) & searched)
-    gains = [_gains(whole, mine, goal) for mine in points.tolist()]
+    points = points_of(members, goal)
+    winners = np.flatnonzero(dominates(points, base) & searched)
+    gains = [_gains(base, mine, goal) for mine in points.tolist()]
     best = max(winners, key=lambda i: (math.prod(gains[i]), *gains[i]), default=None)
     return Comparison(
         front=members,
         default=default,
         dominating=tuple(members[i] for i in winners),
-        error_gain=base[0] - float(pairs[:, 0].min()),
-        energy_saving=_saving(base[1], float(pairs[:, 1].min())),
         both=None if best is None else members[best],
     )
 

@@ -5,7 +5,7 @@ max-accuracy        the lowest error
 min-energy          the lowest energy
 "accuracy >= 95 %"  the lowest energy that is accurate enough (also error <= 0.05)
 "energy <= 2 uJ"    the lowest error within a limit, written as constraints are (also latency, size)
-12                  trial 12, on the front or not
+12                  trial 12, on the front or not, also where nothing keeps the constraints
 
 A configuration without a shift layer (of shift depth 0, usually) is a float32 network, which can be on a
 front of deployed energy but cannot be shipped as integers: only its number names it.
@@ -14,7 +14,7 @@ front of deployed energy but cannot be shipped as integers: only its number name
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jouleshift.analysis.pareto import complete, front, goal_of, knee, most_frugal, points_of
+from jouleshift.analysis.pareto import complete, front_or_reason, goal_of, knee, most_frugal, points_of
 from jouleshift.errors import BadInput, nearest
 from jouleshift.layer_formats import FLOAT
 from jouleshift.objectives import Constraint, base_unit, parse_constraint
@@ -25,15 +25,13 @@ PICKS = ("knee", "max-accuracy", "min-energy")
 
 def pick(run: Run, wish: str) -> TrialRecord:
     """The trial of a run that a wish names. Raises `BadInput` where there is none."""
-    if not front(run):
-        raise BadInput(f"{run.path} has no trial at the full budget yet; continue its search first")
     if wish.isdecimal():
         return _trial(run, int(wish))
     if wish not in PICKS and not set(wish) & set("<>=≤≥"):
         known = f'{", ".join(PICKS)}, a limit such as "accuracy >= 95 %", or a trial\'s number'
         raise BadInput(f"pick {wish!r}: give {known}{nearest(wish, PICKS)}")
     limit = None if wish in PICKS else parse_constraint(wish, "pick")
-    members = [member for member in front(run) if not is_float(member, run.config)]
+    members = [member for member in front_or_reason(run) if not is_float(member, run.config)]
     if not members:
         raise BadInput(f"{run.path}: no network on the front has a shift layer to export; search on")
     if limit is not None:

@@ -24,6 +24,7 @@ from jouleshift.analysis.pareto import (
     dominates,
     energy_source,
     goal_of,
+    mean_values,
     non_dominated,
     point,
 )
@@ -47,7 +48,7 @@ class Member:
     @cached_property
     def values(self) -> Mapping[str, float]:
         """The mean of every objective that is known, by its name; of the error that on the test images."""
-        return _means([e.values for e in self.again])
+        return mean_values([e.values for e in self.again])
 
     @property
     def error(self) -> float:
@@ -101,7 +102,7 @@ class Verification:
     @cached_property
     def default(self) -> Mapping[str, float] | None:
         """The objectives of the default configuration, as a member's values; the mean over seeds and runs."""
-        return _means([m.values for m in self.defaults]) if self.defaults else None
+        return mean_values([m.values for m in self.defaults]) if self.defaults else None
 
     @cached_property
     def dominating(self) -> tuple[Member, ...]:
@@ -137,12 +138,6 @@ class Verification:
     @property
     def _chosen(self) -> tuple[Member, ...]:
         return self.members or self.defaults
-
-
-def _means(values: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
-    """The mean of each objective that all of these know."""
-    shared = [name for name in values[0] if all(name in v for v in values)]
-    return {name: float(np.mean([v[name] for v in values])) for name in shared}
 
 
 def verification_of(runs: Sequence[Run]) -> Verification | None:

@@ -91,7 +91,8 @@ def compare(first: Path, second: Path, /, *, out: Path | None = None, elsewhere:
 
     runs = [store.read_run(path) for path in (first, second)]
     sides = side_by_side(runs)
-    target = out or first.parent / f"{first.name}-vs-{second.name}"
+    names = [run.path.name for run in runs]
+    target = out or runs[0].path.parent / "-vs-".join(names)
     write_comparison(sides, place(runs[0].config, **Place.given(elsewhere)), target)
     stdout().print(comparison_table(sides))
     print(target / "compare.png")

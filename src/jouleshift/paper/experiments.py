@@ -19,6 +19,11 @@ class Experiment:
     kind: Kind
     studies: tuple[Study, ...]
 
+    @property
+    def needs_importance(self) -> bool:
+        """Whether it is about what matters, for which few results say nothing."""
+        return self.kind in ("importance", "weights")
+
 
 _NETWORKS = {"resnet20": "ResNet20", "mobilenetv2": "MobileNetV2", "googlenet": "GoogLeNet"}
 _DATA = {"cifar10": "CIFAR-10", "caltech101": "Caltech101"}

@@ -3,7 +3,8 @@
 A finding is a row: what is asked, the answer of the printed table, ours, and why they may differ. A reason
 belongs to a direction: that adders pay for each bit explains fewer bits, never more, so it is given where
 ours has fewer and where the energy is modelled. Emissions are compared as shares of the default
-configuration's, since the paper's are of a pass on an A100 and ours of one image.
+configuration's, since the paper's are of a pass on an A100 and ours of one image; of ours, shares of energy
+are the same, also where a kilowatt-hour emits nothing.
 """
 
 from collections import Counter
@@ -51,14 +52,14 @@ def _name(record: TrialRecord, several: bool) -> str:
 def _column(record: TrialRecord, name: str, intensity: CarbonIntensity) -> Column:
     pair = objectives(record)
     assert pair is not None
-    return Column(name, dict(record.trial.config), pair[0], intensity.emissions_g(pair[1]))
+    return Column(name, dict(record.trial.config), pair[0], intensity.emissions_g(pair[1]), pair[1])
 
 
 def dominating(front: Front) -> tuple[Column, ...]:
     """The columns that dominate the default."""
     if front.default is None or not front.columns:
         return ()
-    mask = dominates([(c.error, c.emissions_g) for c in front.columns], _pair(front.default))
+    mask = dominates([_pair(c) for c in front.columns], _pair(front.default))
     return tuple(c for c, wins in zip(front.columns, mask, strict=True) if wins)
 
 
@@ -132,7 +133,7 @@ WHY = {
 
 
 def _pair(column: Column) -> tuple[float, float]:
-    return column.error, column.emissions_g
+    return column.error, column.spent
 
 
 def _dominate(front: Front) -> str:
@@ -170,7 +171,7 @@ def _saving(front: Front) -> str:
 def _savings(front: Front) -> list[float]:
     if front.default is None:
         return []
-    return [1 - c.emissions_g / front.default.emissions_g for c in dominating(front)]
+    return [1 - c.spent / front.default.spent for c in dominating(front)]
 
 
 def _median(values: Sequence[float]) -> float | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jouleshift.analysis.digest import digest
-from jouleshift.analysis.importance import RunImportance, importance_of
+from jouleshift.analysis.importance import FEWEST, RunImportance, importance_of
 from jouleshift.analysis.pareto import energy_source, objectives
 from jouleshift.errors import BadInput
 from jouleshift.paper.experiments import Experiment
@@ -211,7 +211,10 @@ def _known_importance(experiment: Experiment, runs: Runs) -> RunImportance:
     (study,) = experiment.studies
     found = importance_of(runs[study.name])
     if found is None:
-        raise BadInput(f"{experiment.name}: fewer than 12 trials of {study.name} have a result; run more")
+        raise BadInput(
+            f"{experiment.name}: no budget of {study.name} has {FEWEST} results, which importance needs; run "
+            "more --seeds or --trials"
+        )
     return found
 
 
@@ -221,16 +224,16 @@ def _basis(found: RunImportance) -> str:
 
 def _rates(experiment: Experiment, runs: Runs, intensity: CarbonIntensity) -> Shown:
     """Figure 4: emissions of the default configuration with other learning rates, and of its control."""
-    groups = []
+    groups, rows = [], []
     for label, study in zip(("random", "default"), experiment.studies, strict=True):
         pairs = [objectives(r) for run in runs[study.name] for r in run.trials]
-        groups.append((label, [intensity.emissions_g(pair[1]) for pair in pairs if pair is not None]))
-    rows = []
-    for label, values in groups:
-        if not values:
+        energies = [pair[1] for pair in pairs if pair is not None]
+        if not energies:
             raise BadInput(f"{experiment.name}: no trial with a {label} learning rate has a result")
-        mean, sd = float(np.mean(values)), float(np.std(values))
-        rows.append((label, str(len(values)), significant(mean), significant(sd), percent(sd / mean)))
+        mean, sd = float(np.mean(energies)), float(np.std(energies))
+        grams = (significant(intensity.emissions_g(energy_j)) for energy_j in (mean, sd))
+        rows.append((label, str(len(energies)), *grams, percent(sd / mean if mean else None)))
+        groups.append((label, [intensity.emissions_g(energy_j) for energy_j in energies]))
     shown = Shown([f"{s['says']} (section {s['section']})." for s in statements(experiment.name)])
     header = ("learning rate", "n", "mean (g)", "sd (g)", "sd / mean")
     shown.add(f"Ours, emissions of one image at {intensity.in_words}:", header, rows)

@@ -21,6 +21,16 @@ class Column:
     config: dict[str, Value]
     error: float
     emissions_g: float
+    energy_j: float | None = None
+    """Of one image where ours; the paper prints none."""
+
+    @property
+    def spent(self) -> float:
+        """What columns of one front are compared by: joules, or grams where only these are known.
+
+        Grams are joules times the intensity of a place, which may be zero.
+        """
+        return self.emissions_g if self.energy_j is None else self.energy_j
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from jouleshift.analysis.pareto import complete
 from jouleshift.config import StudyConfig
 from jouleshift.errors import BadInput
 from jouleshift.paper.experiments import Experiment
-from jouleshift.paper.forms import Shown, show
+from jouleshift.paper.foreseen import refuse_too_few
+from jouleshift.paper.forms import Runs, Shown, show
 from jouleshift.paper.studies import Study
 from jouleshift.records import CarbonIntensity, Run
 from jouleshift.report.export import write_files, write_report
@@ -78,13 +79,20 @@ def reproduce(
     watcher: api.Watcher,
     energies: Sequence[str] = (),
 ) -> list[tuple[Experiment, Shown]]:
-    """Run and write these experiments; fronts under these other `energies` too (see `other_energy`)."""
+    """Run and write these experiments; fronts under these other `energies` too (see `other_energy`).
+
+    What too few results say nothing about is told in place of the experiment. Raises BadInput where that is
+    all of them, before the searches where it can be known.
+    """
     if energies:
         from jouleshift.paper.other_energy import settings_of, under
 
         for name in energies:
             settings_of(name)
     studies = {study.name: study for experiment in experiments for study in experiment.studies}
+    if all(experiment.needs_importance for experiment in experiments):
+        for study in studies.values():
+            refuse_too_few([study_config(study, seed, scale, out, own) for seed in range(seeds)])
     runs: dict[str, list[Run]] = {}
     for name, study in studies.items():
         runs[name] = run_study(study, seeds if study.table else 1, scale, out, own, watcher)
@@ -93,12 +101,27 @@ def reproduce(
     others = {
         name: {study: under(found, name, watcher.note) for study, found in runs.items()} for name in energies
     }
-    results = []
-    for experiment in experiments:
-        shown = show(experiment, runs, intensity, others)
+    results = _show_each(experiments, runs, intensity, others)
+    for experiment, shown in results:
         files = {"txt": as_text(experiment, shown).encode(), **shown.files}
         write_files(out, {f"{experiment.name}.{suffix}": content for suffix, content in files.items()})
+    return results
+
+
+def _show_each(
+    experiments: Sequence[Experiment], runs: Runs, intensity: CarbonIntensity, others: Mapping[str, Runs]
+) -> list[tuple[Experiment, Shown]]:
+    """Each experiment, or why it cannot be shown. Raises BadInput where none can."""
+    results, refused = [], []
+    for experiment in experiments:
+        try:
+            shown = show(experiment, runs, intensity, others)
+        except BadInput as error:
+            refused.append(error)
+            shown = Shown([str(error)])
         results.append((experiment, shown))
+    if refused and len(refused) == len(results):
+        raise refused[0]
     return results
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jouleshift.analysis.domains import LOG_SPAN
 from jouleshift.analysis.pareto import FloatArray
 from jouleshift.report.units import Unit
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FRONT, DEFAULT, REJECTED, LOWER, SOFT = "#2f6fde", "#e07b00", "#8a8f98", "#c9ccd2", "#5b616b"
-LOG_SPAN = 20.0
-"""An axis whose largest value is so many times its smallest is drawn in logarithms."""
-
 
 _LABELLED_SPAN = 1000.0
 

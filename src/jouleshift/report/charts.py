@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from jouleshift.analysis.attainment import ProgressBand
 from jouleshift.analysis.digest import Digest, Point
 from jouleshift.analysis.importance import Curve, Importance, RunImportance
+from jouleshift.analysis.thinning import evenly
 from jouleshift.records import Evaluation
 from jouleshift.report.canvas import wants_log
 from jouleshift.report.markup import plain
-from jouleshift.report.sheet import evenly
 from jouleshift.report.units import Unit, unit_for
 
 Figure = dict[str, Any]
@@ -146,9 +146,7 @@ def curves_chart(view: Digest, most: int = 150) -> Figure | None:
     """Validation error over epochs, a colour for each budget; the front and the default are always among
     them."""
     first = [p for p in view.points if p.on_front or p.role == "default"]
-    others = list(view.of("rejected", "infeasible", "lower"))
-    if len(others) > most:
-        others = [others[i] for i in np.linspace(0, len(others) - 1, most).astype(int)]
+    others = evenly(view.of("rejected", "infeasible", "lower"), most)
     by_budget: dict[int, list[Point]] = {}
     for point in [*others, *first]:
         if isinstance(point.record.result, Evaluation) and point.record.result.curve:
@@ -212,7 +210,7 @@ def _with_components(view: Digest, most: int = 30) -> list[tuple[str, Evaluation
     for point in [*view.front, *apart]:
         result = point.record.result
         if isinstance(result, Evaluation) and result.energy.components:
-            of_run = f" ({view.runs[point.run].path.name})" if len(view.runs) > 1 else ""
+            of_run = f" ({view.names[point.run]})" if len(view.runs) > 1 else ""
             kind = "default" if point.role == "default" else "trial"
             found.append((plain(f"{kind} {point.record.trial.id}{of_run}"), result))
     return found[:most]

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jouleshift.analysis.digest import Digest, differing, digest
+from jouleshift.analysis.digest import Digest, differing, digest, names_of
 from jouleshift.analysis.pareto import (
     FloatArray,
     energy_source,
-    front,
+    front_or_reason,
     goal_of,
     hypervolume_share,
     knee,
@@ -65,15 +65,12 @@ def side_by_side(runs: Sequence[Run]) -> tuple[Side, Side]:
     front."""
     one, two = runs
     _refuse_unlike(one, two)
-    fronts = [front(run) for run in runs]
-    for run, members in zip(runs, fronts, strict=True):
-        if not members:
-            raise BadInput(f"{run.path} has no result at the full budget yet; continue its search first")
+    fronts = [front_or_reason(run) for run in runs]
     reference = reference_point(runs)
     assert reference is not None
     points = [points_of(members, goal_of(runs)) for members in fronts]
     volumes = [hypervolume_share(p, reference) for p in points]
-    names = [run.path.name for run in runs] if one.path.name != two.path.name else [str(r.path) for r in runs]
+    names = names_of(runs)
     return (
         Side(names[0], one, digest([one]), fronts[0], volumes[0], _covered(points[0], points[1])),
         Side(names[1], two, digest([two]), fronts[1], volumes[1], _covered(points[1], points[0])),
@@ -197,11 +194,17 @@ def _point(point: Any) -> str:
 
 
 def comparison_in_words(sides: tuple[Side, Side]) -> str:
-    """Which front has the larger hypervolume, and whether one is better everywhere."""
-    one, two = sorted(sides, key=lambda side: -side.hypervolume)
-    if one.hypervolume == two.hypervolume:
-        return "Both fronts have the same hypervolume."
+    """Which front has the larger hypervolume, and whether one is better everywhere.
+
+    Coverage decides the second: fronts on the edge of the box have the same hypervolume, zero, and one may
+    well dominate the other.
+    """
+    one, two = sorted(sides, key=lambda side: (-side.hypervolume, side.covered))
     text = f"{one.name} has the larger hypervolume, {one.hypervolume:.3f} against {two.hypervolume:.3f}."
+    if one.hypervolume == two.hypervolume:
+        text = f"Both fronts have the same hypervolume, {one.hypervolume:.3f}."
+    if one.covered == two.covered == 1.0:
+        return f"{text} They are the same."
     if two.covered == 1.0:
-        return f"{text} Its front dominates or equals all of the other one."
-    return f"{text} Neither front is better everywhere." if two.covered < 1 and one.covered < 1 else text
+        return f"{text} The front of {one.name} dominates or equals all of the other one."
+    return f"{text} Neither front is better everywhere."

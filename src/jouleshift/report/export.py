@@ -42,7 +42,7 @@ def write_report(
     live = form == "live"
     found = None if live else insight(view)
     target = out or _target(runs)
-    names = " + ".join(run.path.name for run in runs)
+    names = " + ".join(view.names)
     said = (str(runs[0].config[key]) for key in ("data", "model") if key in runs[0].config)
     what = ", ".join(Path(name).name or name for name in said)
     title = f"{names}: {what}" if what else names
@@ -90,7 +90,7 @@ def trials_csv(view: Digest, points: Sequence[Point], intensity: CarbonIntensity
     table: list[Row] = [row(p.record, names, intensity, view.goal) for p in points]
     if len(view.runs) == 1:
         return to_csv(table, columns(names))
-    labelled = [{"run": view.runs[p.run].path.name, **line} for p, line in zip(points, table, strict=True)]
+    labelled = [{"run": view.names[p.run], **line} for p, line in zip(points, table, strict=True)]
     return to_csv(labelled, ("run", *columns(names)))
 
 

@@ -5,12 +5,15 @@ a line that is read aloud tells the picked network. Everything is in the table t
 networks evenly from the most accurate to the most frugal.
 """
 
+import os
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from jouleshift.analysis.digest import Digest, Point
 from jouleshift.analysis.pareto import objectives, points_of
 from jouleshift.analysis.pick import is_float
+from jouleshift.analysis.thinning import evenly
 from jouleshift.records import CarbonIntensity
 from jouleshift.report import numbers
 from jouleshift.report.figures import energy_unit
@@ -18,7 +21,7 @@ from jouleshift.report.insight import Insight
 from jouleshift.report.markup import Markup, element, join
 from jouleshift.report.sections import stamp
 from jouleshift.report.sentences import front_in_words
-from jouleshift.report.sheet import below, evenly, link
+from jouleshift.report.sheet import below, link
 from jouleshift.report.sketch import front_sketch
 from jouleshift.report.tables import further_objectives, hyperparameters, show_value
 from jouleshift.report.units import Unit, percent, unit_for
@@ -161,8 +164,18 @@ def _shipping(view: Digest) -> Markup | None:
     """How one of the front becomes files; None where several runs have trials of the same number."""
     if len(view.runs) > 1 or not view.front:
         return None
-    command = f"jouleshift export {shlex.quote(str(view.runs[0].path))} --pick TRIAL --format onnx"
+    command = (
+        f"jouleshift export {shlex.quote(str(_from_here(view.runs[0].path)))} --pick TRIAL --format onnx"
+    )
     return E("p", "Ship one as ONNX, C, torch.export or safetensors: ", E("code", command))
+
+
+def _from_here(path: Path) -> Path:
+    """A path as seen from the working directory where one holds the other, so that a page does not tell more
+    of a machine than its reader typed."""
+    here = Path.cwd()
+    near = path.is_relative_to(here) or here.is_relative_to(path)
+    return Path(os.path.relpath(path)) if near else path
 
 
 def _default_row(view: Digest) -> Point | None:
@@ -184,7 +197,7 @@ def _table_caption(intensity: CarbonIntensity) -> str:
 def _name(view: Digest, point: Point, wins: bool, pick: bool) -> Markup:
     if point.run < 0:
         return join(f"default, mean of {len(view.runs)}")
-    run = f" ({view.runs[point.run].path.name})" if len(view.runs) > 1 else ""
+    run = f" ({view.names[point.run]})" if len(view.runs) > 1 else ""
     floats = " float" if is_float(point.record, view.runs[point.run].config) else ""
     text = f"{point.record.trial.id}{run}{' default' if point.role == 'default' else ''}"
     star = E("span", "★ ", class_="star", title="dominates the default") if wins else None

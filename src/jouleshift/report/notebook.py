@@ -33,6 +33,10 @@ class Front(tuple[TrialRecord, ...]):
         made.run, made.where = run, where
         return made
 
+    def __reduce__(self) -> tuple[type["Front"], tuple[Run, CarbonIntensity]]:
+        """Copies and pickles are made as the front was, from its run."""
+        return Front, (self.run, self.where)
+
     def _repr_html_(self) -> str:
         view = digest([self.run])
         return _block(front_sketch(view), _table(view, self.where), _stamp(view))

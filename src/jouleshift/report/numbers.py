@@ -24,9 +24,10 @@ import numpy as np
 from jouleshift.analysis.digest import Digest, Point
 from jouleshift.analysis.importance import RunImportance
 from jouleshift.analysis.spent import search_cost
+from jouleshift.analysis.thinning import evenly
 from jouleshift.records import CarbonIntensity, Evaluation, Run, Trial
 from jouleshift.report.insight import Insight
-from jouleshift.report.sheet import Sheet, evenly
+from jouleshift.report.sheet import Sheet
 from jouleshift.report.tables import Cell
 
 NAMES = (
@@ -200,7 +201,7 @@ def progress(view: Digest, found: Insight) -> Sheet | None:
 
 def cost(view: Digest, intensity: CarbonIntensity) -> Sheet:
     """What each search took, apart from the inference it is about."""
-    rows = [(run.path.name, *_cost(run, intensity)) for run in view.runs]
+    rows = [(name, *_cost(run, intensity)) for name, run in zip(view.names, view.runs, strict=True)]
     columns = (
         "run", "trials_ended", "epochs_trained", "trials_s", "search_energy_j", "known_as",
         "search_emissions_g", "region", "g_per_kwh", "pue",
@@ -234,7 +235,7 @@ def _trained(view: Digest) -> Iterator[tuple[Point, Trial, Evaluation]]:
 def _who(view: Digest, point: Point) -> tuple[Cell, ...]:
     """Which trial; of several runs, which run first, as in trials.csv."""
     trial = point.record.trial.id
-    return (trial,) if len(view.runs) == 1 else (view.runs[point.run].path.name, trial)
+    return (trial,) if len(view.runs) == 1 else (view.names[point.run], trial)
 
 
 def _who_columns(view: Digest) -> tuple[str, ...]:

@@ -1,12 +1,13 @@
 """A run as a study of Optuna, in an SQLite file: the run's objectives are the study's, its constraints too.
 
 Results at the full budget are complete trials and those of lower budgets pruned ones, which Optuna never has
-among the best; how far a trial breaks each constraint is a positive number, so these are not among them
-either.
+among the best; what still runs is left out. How far a trial breaks each constraint is a positive number, so
+these are not among the best either.
 """
 
 import warnings
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from jouleshift.analysis.domains import Domain, domains_of_space
@@ -27,15 +28,15 @@ def write_optuna(run: Run, space: "ConfigurationSpace", path: Path) -> None:
         import optuna
     except ImportError:
         raise BadInput("the format 'optuna' needs optuna: pip install optuna") from None
-    part = path.with_name(f".{path.name}.part")
-    write_files(path.parent, {part.name: b""})
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        _fill_study(optuna, run, space, f"sqlite:///{part}")
+        with TemporaryDirectory() as folder:  # an address cannot hold every path
+            made = Path(folder) / "optuna.db"
+            _fill_study(optuna, run, space, f"sqlite:///{made}")
+            write_files(path.parent, {path.name: made.read_bytes()})
     finally:
         optuna.logging.set_verbosity(verbosity)
-    part.replace(path)
 
 
 def _fill_study(optuna: Any, run: Run, space: "ConfigurationSpace", storage: str) -> None:
@@ -49,6 +50,8 @@ def _fill_study(optuna: Any, run: Run, space: "ConfigurationSpace", storage: str
     full = full_budget(run)
     states = optuna.trial.TrialState
     for record in run.trials:
+        if record.result is None:
+            continue
         costs, config = point(record, goal), dict(record.trial.config)
         complete = costs is not None and record.trial.budget >= full
         state = states.COMPLETE if complete else states.PRUNED if costs else states.FAIL

@@ -11,13 +11,13 @@ from typing import Any
 from jouleshift.analysis.attainment import Attainment
 from jouleshift.analysis.digest import Digest, Point, Role
 from jouleshift.analysis.pareto import FloatArray, objectives, points_of
+from jouleshift.analysis.thinning import evenly
 from jouleshift.records import CarbonIntensity, EnergyReading, Evaluation, Value
 from jouleshift.report.canvas import wants_log
 from jouleshift.report.figures import energy_unit
 from jouleshift.report.insight import Insight
 from jouleshift.report.markup import plain
 from jouleshift.report.sentences import landmarks
-from jouleshift.report.sheet import evenly
 from jouleshift.report.tables import hyperparameters, show_value
 from jouleshift.report.units import Unit, unit_for
 
@@ -40,7 +40,7 @@ def payload(
         "unit": unit.name,
         "gram": gram.name,
         "log": wants_log(values[:, 1]),
-        "runs": [_run_label(view, index) for index in range(len(view.runs))],
+        "runs": list(view.names),
         "pick": _first_pick(view, shown),
         "run": [p.run for p in shown],
         "trial": [r.trial.id for r in records],
@@ -62,10 +62,6 @@ def _first_pick(view: Digest, shown: Sequence[Point]) -> int | None:
     """The network shown first: the one that beats the default by most, or else the knee of the front."""
     chosen = view.comparison.both or landmarks(view).get("knee")
     return next((index for index, p in enumerate(shown) if p.record is chosen), None)
-
-
-def _run_label(view: Digest, index: int) -> str:
-    return view.runs[index].path.name
 
 
 def _column(name: str, points: Sequence[Point]) -> dict[str, Any]:

@@ -112,11 +112,11 @@ def _words_table(headings: Sequence[str], lines: Sequence[Markup]) -> Markup:
 def facts(view: Digest) -> Markup:
     """What was searched, with what: settings and environment of each run."""
     blocks = []
-    for run in view.runs:
+    for name, run in zip(view.names, view.runs, strict=True):
         blocks.append(
             E(
                 "div",
-                E("h3", f"Settings of {run.path.name}"),
+                E("h3", f"Settings of {name}"),
                 definitions(run.config),
                 E("h3", "Environment") if run.env else None,
                 definitions({name: value for name, value in run.env.items() if name != "search_energy"}),

@@ -11,15 +11,11 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
-import numpy as np
-
+from jouleshift.analysis.thinning import evenly
 from jouleshift.report.markup import Markup, element
 from jouleshift.report.tables import Cell
 from jouleshift.report.units import Unit, significant, unit_for
-
-T = TypeVar("T")
 
 FOLDER = "tables"
 """Where the files lie, from the page."""
@@ -61,17 +57,6 @@ class Sheet:
         for row in self.rows:
             groups.setdefault(None if place is None else row[place], []).append(row)
         return replace(self, rows=[row for rows in groups.values() for row in evenly(rows, most)])
-
-
-def evenly(items: Sequence[T], most: int) -> list[T]:
-    """At most so many of the items, evenly from first to last, both included.
-
-    >>> evenly(range(10), 4)
-    [0, 3, 6, 9]
-    """
-    if len(items) <= most:
-        return list(items)
-    return [items[i] for i in np.linspace(0, len(items) - 1, most).round().astype(int)]
 
 
 def table(sheet: Sheet, caption: str) -> Markup:

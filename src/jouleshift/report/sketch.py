@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from jouleshift.analysis.digest import Digest, Point
 from jouleshift.analysis.pareto import FloatArray, objectives, points_of
+from jouleshift.analysis.thinning import evenly
 from jouleshift.report.canvas import wants_log
 from jouleshift.report.figures import energy_unit
 from jouleshift.report.markup import Markup, element
@@ -68,10 +69,11 @@ def front_sketch(view: Digest) -> Markup:
     return element(
         "svg",
         _grid(x, y, f"energy per image ({unit.name})"),
-        _dots(place, _some(view.of("lower")), "fill:var(--lower,#9aa0aa);fill-opacity:.8", 2),
-        _dots(place, _some(view.of("rejected")), "fill:var(--rejected,#858b95)", 2.5),
+        _dots(place, view.of("lower"), "fill:var(--lower,#9aa0aa);fill-opacity:.8", 2),
+        _dots(place, view.of("rejected"), "fill:var(--rejected,#858b95)", 2.5),
+        _dots(place, view.of("infeasible"), "fill-opacity:0;stroke:var(--rejected,#858b95)", 2.5),
         _staircase(place, points_of(view.comparison.front)),
-        _dots(place, _some(view.of("front")), "fill:var(--front,#4c86ea)", 4.5),
+        _dots(place, view.of("front"), "fill:var(--front,#4c86ea)", 4.5),
         *(_star(place, p) for p in view.of("default")),
         viewBox=f"0 0 {WIDTH} {HEIGHT}",
         role="img",
@@ -100,10 +102,6 @@ def _axis(values: FloatArray, start: float, end: float, log: bool = False) -> Ax
     return Axis(low - room, high + room, start, end)
 
 
-def _some(points: Sequence[Point]) -> Sequence[Point]:
-    return points[:: max(1, math.ceil(len(points) / MOST_DOTS))]
-
-
 def _grid(x: Axis, y: Axis, label: str) -> list[Markup]:
     bottom, middle = HEIGHT - BOTTOM, (LEFT + WIDTH - RIGHT) / 2
     lines = [_line(x(t), TOP, x(t), bottom) for t in x.ticks]
@@ -126,7 +124,7 @@ def _text(words: str, x: float, y: float, anchor: str, **more: str) -> Markup:
 
 def _dots(place: _Place, points: Sequence[Point], style: str, radius: float) -> Markup:
     marks = []
-    for point in points:
+    for point in evenly(points, MOST_DOTS):
         pair = objectives(point.record)
         if pair is not None:
             cx, cy = place.of(*pair)

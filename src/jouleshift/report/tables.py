@@ -152,8 +152,6 @@ def front_table(view: Digest, intensity: CarbonIntensity, width: int = 80) -> "G
     comparison, goal = view.comparison, view.goal
     shown = front_and_default(comparison)
     leading = objective_columns(shown, view, intensity)
-    further = further_objectives([r.values for r in shown], goal)
-    leading += [("\n".join(heading), cells) for heading, cells in further]
     names = _that_fit(shown, width - 2 - sum(_width(heading, cells) for heading, cells in leading))
     chosen = [(n.replace("_", "\n"), setting_cells(n, shown)) for n in names]
     table = Table(box=box.SIMPLE_HEAD)
@@ -182,13 +180,14 @@ def front_columns(shown: Sequence[TrialRecord], view: Digest, intensity: CarbonI
 
 
 def objective_columns(shown: Sequence[TrialRecord], view: Digest, intensity: CarbonIntensity) -> list[Column]:
-    """Mark, trial, accuracy, energy, share saved and emissions."""
+    """Mark, trial, accuracy, energy, share saved, emissions, and what else the goal names."""
     comparison, settings = view.comparison, view.runs[0].config
     unit = unit_for([_energy(r) for r in shown], "J")
     emissions = [None if (e := _energy(r)) is None else intensity.emissions_g(e) for r in shown]
     gram = unit_for(emissions, "g")
     winners = {id(r) for r in comparison.dominating}
     gains = [comparison.gains(r) for r in shown]
+    further = further_objectives([r.values for r in shown], view.goal)
     marks = [_mark(r is comparison.default, id(r) in winners, is_float(r, settings)) for r in shown]
     return [
         ("", marks),
@@ -200,6 +199,7 @@ def objective_columns(shown: Sequence[TrialRecord], view: Digest, intensity: Car
         (f"energy\n{unit.name}", [unit.show(_energy(r)) for r in shown]),
         ("saved", [percent(gain[1] if gain else None, 0) for gain in gains]),
         (f"CO₂eq\n{gram.name}", [gram.show(e) for e in emissions]),
+        *(("\n".join(heading), cells) for heading, cells in further),
     ]
 
 

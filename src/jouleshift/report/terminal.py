@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 MARKS: dict[Role, tuple[str, str]] = {
     "lower": ("·", "dim"),
+    "infeasible": ("×", ""),
     "rejected": ("∘", ""),
     "default": ("◆", "bold yellow"),
     "front": ("●", "bold green"),
@@ -27,7 +28,7 @@ def picture(view: Digest, width: int, height: int) -> "Text":
 
     dots = _dots(view)
     if not dots:
-        return Text("No trial has finished yet.", "dim")
+        return Text("No trial has a result to draw yet.", "dim")
     columns, lines = width - 9, height - 2
     xs, ys = [x for x, _, _ in dots], [y for _, y, _ in dots]
     cells: dict[tuple[int, int], Role] = {}

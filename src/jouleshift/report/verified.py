@@ -30,13 +30,13 @@ def verified_csv(view: Digest, intensity: CarbonIntensity) -> str:
         for m in (*v.members, *v.defaults)
     }
     table: list[Row] = []
-    for index, run in enumerate(view.runs):
+    for index, (name, run) in enumerate(zip(view.names, view.runs, strict=True)):
         for record in run.verified:
             member = found.get((index, tuple(record.trial.config.items())))
             done = record.result if isinstance(record.result, Evaluation) else None
             table.append(
                 {
-                    "run": run.path.name,
+                    "run": name,
                     "found": member.found.trial.id if member else None,
                     "found_error": member.found_error if member else None,
                     "val_error": done.curve[-1].val_error if done else None,
@@ -166,7 +166,7 @@ def _html_table(view: Digest, verification: Verification, unit: Unit) -> Markup:
         name, *cells = (*_cells(member, unit), *(shown[index] for _, shown in further))
         note = _note(verification, member)
         star = E("span", "★ ", class_="star") if member in verification.dominating else None
-        label = f"{name}{f' ({view.runs[member.run].path.name})' if len(view.runs) > 1 else ''}"
+        label = f"{name}{f' ({view.names[member.run]})' if len(view.runs) > 1 else ''}"
         lines.append(
             E(
                 "tr",

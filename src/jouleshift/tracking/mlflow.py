@@ -3,7 +3,8 @@
     mlflow ui --backend-store-uri sqlite:///runs/photos/mlflow.db
 
 Where MLFLOW_TRACKING_URI is set it goes there instead. A continued search finds its parent run again by the
-run directory, which is a tag of it. Nothing global of MLflow is touched.
+run directory, which is a tag of it: of several, as `--fresh` leaves, the newest. Nothing global of MLflow is
+touched.
 """
 
 import os
@@ -44,20 +45,23 @@ class Mlflow:
 
     def started(self, config: StudyConfig, finished: int, notes: list[str]) -> None:
         assert config.out is not None
-        place = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{config.out.resolve()}/mlflow.db"
-        self._client = MlflowClient(tracking_uri=place)
+        out = Path(config.out).resolve()
+        self._client = MlflowClient(tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or store_in(out))
         known = self._client.get_experiment_by_name(EXPERIMENT)
         self._experiment = known.experiment_id if known else self._client.create_experiment(EXPERIMENT)
-        directory = str(Path(config.out).resolve())
-        found = self._client.search_runs(
-            [self._experiment], f"tags.`{DIRECTORY_TAG}` = '{directory}'", max_results=1
-        )
-        if found:
-            self._parent = found[0].info.run_id
+        directory = str(out).replace("'", "%27")  # a filter has no way to write the quote
+        found = self._newest(f"tags.`{DIRECTORY_TAG}` = '{directory}'") if finished else None
+        if found is not None:
+            self._parent = found.info.run_id
             self._client.update_run(self._parent, "RUNNING")
             return
         self._parent = self._create(config.out.name, {DIRECTORY_TAG: directory})
         self._log_params(self._parent, config.model_dump(mode="json"))
+
+    def _newest(self, which: str) -> Run | None:
+        newest = ["attributes.start_time DESC"]
+        found = self._client.search_runs([self._experiment], which, max_results=1, order_by=newest)
+        return next(iter(found), None)
 
     def note(self, text: str) -> None:
         """Nothing that belongs there."""
@@ -98,3 +102,14 @@ class Mlflow:
         for name, value in values.items():
             if value is not None:
                 self._client.log_param(run_id, name, value)
+
+
+def store_in(directory: Path) -> str:
+    """The address of a store in a run directory, whatever signs that has in its name.
+
+    The driver is named because MLflow takes what follows a plain `sqlite:///` for a path as it stands, and
+    would make a folder `what%3F` beside `what?`.
+    """
+    from sqlalchemy import URL
+
+    return URL.create("sqlite+pysqlite", database=str(directory / "mlflow.db")).render_as_string()
