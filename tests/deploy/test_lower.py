@@ -241,6 +241,15 @@ def test_after_a_call_in_place_all_read_its_result(case):
     assert np.abs(logits - wanted).max() < 0.2 * wanted.std()
 
 
+def test_operands_given_by_name_are_operands():
+    def between(net: _Order, x: Tensor) -> Tensor:
+        return torch.add(input=net.second(input=F.relu(input=x)), other=x)
+
+    model, batch = shifted(_Order(between)), images(64)
+    logits, wanted = lower(model, batch).run(batch.numpy()), simulated(model, batch)
+    assert np.abs(logits - wanted).max() < 0.2 * wanted.std()
+
+
 @pytest.mark.parametrize(
     "view", [lambda x: x[:, :, ::2, ::2], lambda x: x.flatten(1), lambda x: x.contiguous()]
 )
