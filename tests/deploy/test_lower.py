@@ -438,7 +438,7 @@ REFUSALS = [
     (lambda: _Does(lambda x: x.view(x.size(0), 2, 16, 8)), r"view.*flatten whole images: x\.flatten"),
     (lambda: _Does(lambda x: x.chunk(2, 1)[0]), "chunk.*without splits"),
     (lambda: _Does(lambda x: x + 1), "operand 1.*constant.*bias"),
-    (lambda: _Does(lambda x: torch.flatten(input=x)), "flatten.*no rule"),
+    (lambda: _Does(lambda x: F.avg_pool2d(x, (x.dim() - 2, 2))), "avg_pool2d.*no rule"),
     (lambda: _Does(nn.Hardtanh(1, 2)), "Hardtanh.*enclose zero"),
     (lambda: _Does(lambda x: x * 2), "mul"),
     (lambda: _Does(lambda x: x[:, 1:]), "slice"),

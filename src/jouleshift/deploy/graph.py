@@ -57,8 +57,8 @@ class Step:
     ends_at: str = ""
 
 
-_OPERANDS = ("input", "other")
-"""What PyTorch calls the operands of its modules and functions."""
+_OPERANDS = ("input", "tensors", "other")
+"""What PyTorch calls the first and second operands of its modules and functions."""
 _MISREAD = (TypeError, ValueError, LookupError, AttributeError)
 """What a rule meets in a call with arguments that it does not expect."""
 
@@ -72,8 +72,8 @@ class _Tracer(Tracer):
 
 
 def trace(model: nn.Module) -> fx.GraphModule:
-    """The network's graph, shift layers and torch's own modules as leaves, and operands by position also where
-    they were given by name. Raises `BadInput`."""
+    """The network's graph, shift layers and torch's own modules as leaves; operands that were given by name
+    stand by position. Raises `BadInput`."""
     try:
         graph = _Tracer().trace(model)
     except UNTRACEABLE as error:
@@ -83,8 +83,8 @@ def trace(model: nn.Module) -> fx.GraphModule:
             "write it without control flow that depends on the image or its size",
         ) from None
     for node in graph.nodes:
-        for position, name in enumerate(_OPERANDS):
-            if node.op.startswith("call") and len(node.args) == position and name in node.kwargs:
+        for name in _OPERANDS:
+            if node.op.startswith("call") and name in node.kwargs:
                 node.args = (*node.args, node.kwargs[name])
                 node.kwargs = {other: value for other, value in node.kwargs.items() if other != name}
     return fx.GraphModule(model, graph)
