@@ -467,7 +467,11 @@ def test_a_folder_of_pictures_is_searched_from_python(tmp_path):
 
 
 class TestInterruption:
-    @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
+    @pytest.mark.parametrize(
+        "how",
+        [signal.SIGKILL, signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)],
+        ids=lambda s: s.name,
+    )
     def test_stopped_at_any_moment_and_continued_equals_the_straight_run(self, finished, tmp_path, how):
         command = [sys.executable, "-m", "jouleshift", "search", "digits", *FIVE, "--out", "run"]
         journal = tmp_path / "run" / store.JOURNAL

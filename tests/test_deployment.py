@@ -747,6 +747,7 @@ def test_exported_c_is_compiled_checked_and_timed(run, tmp_path):
         loaded(source)
 
 
+@pytest.mark.slow
 def test_a_network_by_name_is_measured_on_images_of_a_stated_size():
     usual, *_ = measure_model("tiny", QUICKLY)
     assert usual.task == "images of 3 × 32 × 32, 10 classes"

@@ -123,7 +123,7 @@ def outcome(result):
     return replace(result, curve=curve, trained_epochs=0, train_s=0.0, energy_s=0.0)
 
 
-@pytest.mark.parametrize("kind", ["Q", "PS"])
+@pytest.mark.parametrize("kind", [pytest.param("Q", marks=pytest.mark.slow), "PS"])
 @pytest.mark.parametrize(
     "settings",
     [{"recipe": "paper"}, {"recipe": "modern"}, {"recipe": "modern", "distil": True, "precision": "float32"}],
