@@ -153,8 +153,7 @@ def _refuse_without_network(run: "Run") -> None:
     results = [record.result for record in run.trials if record.result is not None]
     failures = [result for result in results if isinstance(result, Failure)]
     if failures and len(failures) == len(results):
-        last = f"{failures[-1].kind}: {failures[-1].message}"
-        raise BadInput(f"{run.path}: no trial has succeeded, the last one failed with {last}")
+        raise BadInput(f"{run.path}: no trial has succeeded, the last one failed with {failures[-1]}")
 
 
 def run() -> int:

@@ -91,6 +91,6 @@ def line_of(step: Step, setting: Setting, name: str, judged: str = "accuracy") -
     assert result is not None
     head = f"[{step.finished}/{step.wanted}] {name} ({setting})"
     if isinstance(result, Failure):
-        return f"{head}: {result.kind}: {result.message}"
+        return f"{head}: {result}"
     energy = f"energy {quantity(result.energy.energy_j, 'J')} ({result.energy.source})"
     return f"{head}: {judged} {percent(result.accuracy)}, {energy}"

@@ -56,6 +56,9 @@ class Failure:
     kind: FailureKind
     message: str
 
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"
+
 
 @dataclass(frozen=True)
 class EnergyReading:

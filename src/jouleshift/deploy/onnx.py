@@ -224,7 +224,7 @@ class _Writer:
         both_bytes = self._carriers.is_byte(source) and self._carriers.is_byte(node.output)
         if both_bytes and node.fits_int8:
             self._fused_layer(node, source)
-        elif not (self._takes_quantiser(node) and self._quantised_layer(node, source)):
+        elif not self._quantised_layer(node, source):
             self._whole_layer(node, source)
 
     def _fused_layer(self, node: p.ShiftLayer, source: p.Value) -> None:
@@ -242,18 +242,17 @@ class _Writer:
         result = self._sums.weighted(inputs, node.geometry, f"{name}/sum")
         self._carriers.keep_scaled(node.output, result, (node.lowest, node.highest))
 
-    def _takes_quantiser(self, node: p.ShiftLayer) -> bool:
-        """Whether multiplication and limits can be left to the quantiser of whole numbers."""
-        saturates = (node.lowest, node.highest) == (0, 255) and fits_byte(node.output)
-        return saturates and not self._carriers.as_bytes and not np.isnan(scale_for(node.multiplier)).any()
-
     def _quantised_layer(self, node: p.ShiftLayer, source: p.Value) -> bool:
-        """The sum as a whole number, then a quantiser; nothing, False, where the sum is not of bytes."""
-        total = self._sums.of_bytes(node, source)
-        if total is None:
+        """The sum as a whole number, then a quantiser for all that follows. Nothing, False, where values
+        travel as bytes, limits or multipliers are not a quantiser's, or the sum is not of bytes."""
+        saturates = (node.lowest, node.highest) == (0, 255) and fits_byte(node.output)
+        scales = scale_for(node.multiplier)
+        if self._carriers.as_bytes or not saturates or np.isnan(scales).any():
             return False
-        self._carriers.keep_quantised(node.output, total, scale_for(node.multiplier))
-        return True
+        total = self._sums.of_bytes(node, source)
+        if total is not None:
+            self._carriers.keep_quantised(node.output, total, scales)
+        return total is not None
 
     def _whole_layer(self, node: p.ShiftLayer, source: p.Value) -> None:
         """The sum as a whole number, then one multiplication and one rounding."""

@@ -102,20 +102,11 @@ for _operation in _WRITING_OPERATORS:
 
 _SHARING = frozenset(
     {
-        *("identity", "dropout", "dropout1d", "dropout2d", "dropout3d", "contiguous", "to", "type", "float"),
-        *(
-            "flatten",
-            "unflatten",
-            "reshape",
-            "reshape_as",
-            "view",
-            "view_as",
-            "squeeze",
-            "unsqueeze",
-            "expand",
-        ),
-        *("expand_as", "permute", "transpose", "swapaxes", "movedim", "t", "narrow", "select", "diagonal"),
-        *("chunk", "split", "tensor_split", "unbind", "unfold", "detach", "getitem", "getattr"),
+        *("identity", "dropout", "dropout1d", "dropout2d", "dropout3d", "contiguous", "to", "type"),
+        *("float", "flatten", "unflatten", "reshape", "reshape_as", "view", "view_as", "squeeze"),
+        *("unsqueeze", "expand", "expand_as", "permute", "transpose", "swapaxes", "movedim", "t"),
+        *("narrow", "select", "diagonal", "chunk", "split", "tensor_split", "unbind", "unfold", "detach"),
+        *("getitem", "getattr"),
     }
 )
 """Names of modules, functions and methods that may return the memory that they read."""

@@ -13,7 +13,7 @@ from jouleshift.analysis.pareto import broken, full_budget, knee, most_frugal, p
 from jouleshift.analysis.verification import Member, Verification
 from jouleshift.errors import one_line
 from jouleshift.objectives import Constraint, Goal, Objective
-from jouleshift.records import EnergyKind, EnergyReading, Evaluation, Failure, Run, TrialRecord
+from jouleshift.records import EnergyKind, EnergyReading, Evaluation, Run, TrialRecord
 from jouleshift.report.units import amount, duration, listed, percent, quantity, short_name
 from jouleshift.words import count
 
@@ -169,13 +169,9 @@ def _nothing_yet(view: Digest) -> str:
     if done:
         return f"No trial has finished the full {count(budget, 'epoch')} yet, so there is no front to show."
     if failed:
-        return f"No trial has succeeded: {len(failed)} failed, the last with {_why(failed[-1].record)}."
+        last = one_line(str(failed[-1].record.result)).rstrip(".")
+        return f"No trial has succeeded: {len(failed)} failed, the last with {last}."
     return "No trial has finished yet."
-
-
-def _why(record: TrialRecord) -> str:
-    assert isinstance(record.result, Failure)
-    return f"{record.result.kind}: {one_line(record.result.message).rstrip('.')}"
 
 
 def _span(view: Digest) -> str:

@@ -82,7 +82,7 @@ class Mlflow:
             for name in ("source", "kind", "origin"):
                 self._client.set_tag(run_id, f"energy_{name}", getattr(result.energy, name))
         else:
-            self._client.set_tag(run_id, "failure", f"{result.kind}: {result.message}")
+            self._client.set_tag(run_id, "failure", str(result))
         self._client.set_terminated(run_id, "FAILED" if isinstance(result, Failure) else "FINISHED")
         del self._open[trial.id]
 

@@ -52,7 +52,7 @@ class Tensorboard:
         trial, result = progress.trial, progress.result
         writer = self._writer(trial)
         if isinstance(result, Failure):
-            writer.add_text("failure", f"{result.kind}: {result.message}", trial.budget)
+            writer.add_text("failure", str(result), trial.budget)
         else:
             for summary in hparams({**trial.config, "budget": trial.budget}, result.values):
                 writer.file_writer.add_summary(summary)
