@@ -51,7 +51,37 @@ class Formats:
 
 def input_format(step: Step) -> FixedPoint:
     """The format in which a shift layer reads."""
-    return cast(ShiftLayer, step.module).input_format
+    return _layer(step).input_format
+
+
+def stretches(steps: list[Step]) -> dict[str, float]:
+    """What values that a clamp limits are multiplied by, beyond their format's scale, by the step's name.
+
+    A value so stretched goes from a shift layer to shift layers alone (`nn.input_limits`). Raises `BadInput`
+    where the network is no longer so.
+    """
+    by_name = {step.name: step for step in steps}
+    found = {
+        step.sources[0]: step
+        for step in steps
+        if step.kind == "shift" and _layer(step).input_limit is not None
+    }
+    for source, reader in found.items():
+        limit = _layer(reader).input_limit
+        alike = all(
+            each.kind == "shift"
+            and (_layer(each).input_limit, input_format(each)) == (limit, input_format(reader))
+            for each in steps
+            if source in each.sources
+        )
+        if not alike or by_name[source].kind != "shift" or by_name[source].highest != np.float32(limit):
+            reason = f"it was converted to read what a layer before it limits to {limit:g}"
+            raise refusal(reader.layer, reason, "convert the network once more as it is now")
+    return {source: _layer(reader).input_stretch for source, reader in found.items()}
+
+
+def _layer(step: Step) -> ShiftLayer:
+    return cast(ShiftLayer, step.module)
 
 
 def assign(steps: list[Step], losses: Callable[[Step], Losses]) -> Formats:

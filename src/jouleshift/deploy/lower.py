@@ -19,7 +19,7 @@ from torch import Tensor, fx, nn
 from jouleshift.config import NumericMode
 from jouleshift.deploy import nodes as p
 from jouleshift.deploy.fold import FloatArray, affine, channel_affine, fold, refuse_unreal
-from jouleshift.deploy.formats import Formats, assign, input_format, squared_error
+from jouleshift.deploy.formats import Formats, assign, input_format, squared_error, stretches
 from jouleshift.deploy.graph import Step, observe, read, trace
 from jouleshift.deploy.images import example_images
 from jouleshift.deploy.numbers import (
@@ -131,6 +131,7 @@ class _Builder:
         self._steps = steps
         self._output = output
         self._formats = formats
+        self._stretches = stretches(steps)
         self._values: dict[str, p.Value] = {}
         self._nodes: list[p.Node] = []
 
@@ -202,7 +203,7 @@ class _Builder:
         layer = cast(ShiftLayer, step.module)
         weights, top = shift_weights(layer)
         factor, offset = channel_affine(step, len(weights.signs))
-        unit = np.ldexp(1.0, top - weights.furthest - input_format(step).fraction_bits)
+        unit = np.ldexp(1.0, top - weights.furthest - input_format(step).fraction_bits) / layer.input_stretch
         source = self._read(step.sources[0], input_format(step))
         return self._scaled(step, source, weights, factor * unit, offset, fmt)
 
@@ -241,14 +242,18 @@ class _Builder:
         bound = np.maximum(-low, high).astype(float)
         if step.name == self._output:
             fmt = _holding_clamp(step, logits_format(np.abs(scale), offset, bound))
-        wanted = np.ldexp(1.0, fmt.fraction_bits if fmt else 0)
+        wanted = self._scale(step, fmt)
         multiplier, bias = multiplier_and_bias(np.abs(scale) * wanted, offset * wanted, bound)
         smallest, largest = min(low + np.minimum(bias, 0)), max(high + np.maximum(bias, 0))
         output = p.Value(step.name, step.shape, fmt)
         return p.ShiftLayer(
-            (source,), output, *_clamp(step, fmt), step.layer, weights, bias, multiplier,
+            (source,), output, *_clamp(step, fmt, wanted), step.layer, weights, bias, multiplier,
             cast(Any, step.detail), accumulator_bits(step.layer, smallest, largest), smallest, largest,
         )  # fmt: skip
+
+    def _scale(self, step: Step, fmt: FixedPoint | None) -> float:
+        """What a layer's result is multiplied by to become integers of a format."""
+        return 1.0 if fmt is None else 2.0**fmt.fraction_bits * self._stretches.get(step.name, 1.0)
 
 
 def _holding_clamp(step: Step, fmt: FixedPoint | None) -> FixedPoint | None:
@@ -258,12 +263,14 @@ def _holding_clamp(step: Step, fmt: FixedPoint | None) -> FixedPoint | None:
     return fmt if whole else None
 
 
-def _clamp(step: Step, fmt: FixedPoint | None) -> tuple[p.Number | None, p.Number | None]:
+def _clamp(
+    step: Step, fmt: FixedPoint | None, scale: float | None = None
+) -> tuple[p.Number | None, p.Number | None]:
     """The step's clamp in units of its output, within the limits of its format."""
     if fmt is None:
         return step.lowest, step.highest
     lowest, highest = p.limits(fmt)
-    scale = 2.0**fmt.fraction_bits
+    scale = scale or 2.0**fmt.fraction_bits
     if step.lowest is not None:
         lowest = max(lowest, round(step.lowest * scale))
     if step.highest is not None:
