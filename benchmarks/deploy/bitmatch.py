@@ -1,13 +1,14 @@
 """Every executor on real images: how many logits differ from the oracle's, and accuracy before and after.
 
-    python -m benchmarks.deploy.bitmatch --data 'folder/cifar10-*.parquet' [--images 1000] [--only train]
+    python -m benchmarks.deploy.bitmatch --data 'folder/cifar10-*.parquet' [--images 1000] [--oracle 1000]
 
-Each network is trained, lowered, and run as ONNX in ONNX Runtime and OpenVINO, as a PyTorch module, from
-.pt2 and .safetensors files, and as compiled C. The reference is the NumPy oracle on the first `--oracle`
-images and the PyTorch executor on all of them; the two must agree on the first. "simulated" is the accuracy
-before the export, in training's simulation. MobileNetV2 and GoogLeNet see images of 16 pixels: with 32
-training would take hours. Goes on where it was stopped. Prints a row each; results in
-benchmarks/results/bitmatch.csv.
+Each network is trained, lowered, and run by the NumPy oracle, as ONNX in ONNX Runtime and OpenVINO, as a
+PyTorch module, from .pt2 and .safetensors files, and as compiled C, all on the first validation images (the
+oracle on the first `--oracle`). Rows say how many logits differ from the PyTorch module's. "simulated" is the
+accuracy before the export, in training's simulation. On all test images the two are compared image by image
+(lowering.csv). MobileNetV2 and GoogLeNet see images of 16 pixels: with 32 training would take hours.
+
+Goes on where it was stopped. Prints a row each; results in benchmarks/results/bitmatch.csv and lowering.csv.
 """
 
 import argparse
@@ -20,12 +21,14 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.stats import binomtest
 from torch import nn
 
 from benchmarks.measuring import RESULTS
 from jouleshift.config import ShiftConfig, TrainConfig
 from jouleshift.conversion import convert
-from jouleshift.data.batches import Prepared, evaluation_batches, prepare
+from jouleshift.data.batches import Prepared, Resident, evaluation_batches, prepare
 from jouleshift.data.sources import load
 from jouleshift.deploy.artefact import export
 from jouleshift.deploy.deployed import calibration_images
@@ -80,8 +83,11 @@ CASES = [
     *(Case("mobilenetv2", "PS", bits, side=16, epochs=8, learning_rate=0.05) for bits in (4, 3)),
     *(Case("googlenet", "PS", bits, side=16, epochs=4) for bits in (4, 3)),
 ]  # fmt: skip
+LOWERING = RESULTS / "lowering.csv"
 FIELDS = ("network", "kind", "weight_bits", "side", "epochs", "executor", "images", "logits_that_differ",
           "images_that_differ", "accuracy", "simulated_accuracy")  # fmt: skip
+PAIRED = ("network", "kind", "weight_bits", "side", "epochs", "test_images", "accuracy", "simulated_accuracy",
+          "right_only_as_integers", "right_only_simulated", "sign_test_p")  # fmt: skip
 
 
 def in_c(program: IntegerProgram, images: Float32Array) -> Float32Array:
@@ -118,50 +124,71 @@ def executors(program: IntegerProgram, images: Float32Array, oracle: int) -> dic
     return logits
 
 
-def rows(case: Case, data: Prepared, oracle: int) -> Iterator[tuple[object, ...]]:
-    model = case.trained(data)
-    batches = list(evaluation_batches(data.val))
-    images = torch.cat([batch for batch, _ in batches]).contiguous()
-    labels = torch.cat([label for _, label in batches]).numpy()
-    with torch.inference_mode():
-        simulated = torch.cat([model(batch) for batch, _ in batches]).argmax(1).numpy()
-    before = f"{(simulated == labels).mean():.4f}"
-    program = lower(model, calibration_images(data))
-    found = executors(program, images.numpy(), oracle)
-    about = (case.network, case.kind, case.weight_bits, case.side, case.epochs)
+class Judged:
+    """Images, their labels, and which of them the simulation gets right."""
+
+    def __init__(self, model: nn.Module, split: Resident) -> None:
+        batches = list(evaluation_batches(split))
+        self.images: Float32Array = torch.cat([batch for batch, _ in batches]).contiguous().numpy()
+        self._labels = torch.cat([label for _, label in batches]).numpy()
+        with torch.inference_mode():
+            self.simulated = self.right(torch.cat([model(batch) for batch, _ in batches]).numpy())
+
+    def right(self, logits: Float32Array) -> NDArray[np.bool_]:
+        return np.asarray(logits.argmax(1) == self._labels[: len(logits)])
+
+
+def rows(judged: Judged, program: IntegerProgram, oracle: int) -> Iterator[tuple[object, ...]]:
+    """One for each executor."""
+    before = f"{judged.simulated.mean():.4f}"
+    found = executors(program, judged.images, oracle)
     for name, logits in found.items():
         other = logits != found["torch"][: len(logits)]
-        after = f"{(logits.argmax(1) == labels[: len(logits)]).mean():.4f}"
-        yield *about, name, len(logits), int(other.sum()), int(other.any(1).sum()), after, before
+        after = f"{judged.right(logits).mean():.4f}"
+        yield name, len(logits), int(other.sum()), int(other.any(1).sum()), after, before
 
 
-def done() -> set[tuple[str, ...]]:
-    if not RESULT.exists():
+def paired(judged: Judged, program: IntegerProgram) -> tuple[object, ...]:
+    """What lowering costs: accuracies, images right in one form alone, and how likely so uneven by chance."""
+    before, after = judged.simulated, judged.right(batched(load_runtime(program, "torch"), judged.images))
+    gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
+    p = binomtest(gained, max(1, gained + lost)).pvalue
+    return len(before), f"{after.mean():.4f}", f"{before.mean():.4f}", gained, lost, f"{p:.2g}"
+
+
+def add(file: Path, fields: tuple[str, ...], found: list[tuple[object, ...]]) -> None:
+    print(*found, sep="\n", flush=True)
+    with file.open("a", newline="", encoding="utf-8") as opened:
+        csv.writer(opened).writerows(found if opened.tell() else [fields, *found])
+
+
+def done(file: Path) -> set[tuple[str, ...]]:
+    if not file.exists():
         return set()
-    with RESULT.open(newline="", encoding="utf-8") as file:
-        return {tuple(row[:5]) for row in csv.reader(file)}
+    with file.open(newline="", encoding="utf-8") as opened:
+        return {tuple(row[:5]) for row in csv.reader(opened)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True)
     parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--oracle", type=int, default=16)
-    parser.add_argument("--only", choices=("train",), help="train all networks, and compare later")
+    parser.add_argument("--oracle", type=int, default=1000)
+    parser.add_argument("--networks", nargs="*", default=sorted({case.network for case in CASES}))
     given = parser.parse_args()
     torch.set_num_threads(1)
     for case in CASES:
         about = (case.network, case.kind, case.weight_bits, case.side, case.epochs)
-        if tuple(map(str, about)) in done():
+        if case.network not in given.networks or tuple(map(str, about)) in done(RESULT) & done(LOWERING):
             continue
         data = case.data(given.data, given.images)
-        if given.only:
-            case.trained(data)
-            continue
-        found = list(rows(case, data, given.oracle))
-        print(*found, sep="\n", flush=True)
-        with RESULT.open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows(found if file.tell() else [FIELDS, *found])
+        model = case.trained(data)
+        program = lower(model, calibration_images(data))
+        if tuple(map(str, about)) not in done(LOWERING):
+            assert data.test is not None, "give the test images, too"
+            add(LOWERING, PAIRED, [(*about, *paired(Judged(model, data.test), program))])
+        found = rows(Judged(model, data.val), program, given.oracle)
+        add(RESULT, FIELDS, [(*about, *row) for row in found])
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from benchmarks.deploy.untrained import NETWORKS, images, shifted
 from benchmarks.measuring import RESULTS
 from jouleshift.config import ShiftConfig
 from jouleshift.conversion import convertible_layers
+from jouleshift.data.batches import Resident, evaluation_batches
 from jouleshift.deploy.lower import lower
 from jouleshift.deploy.measured import Conditions, run_alone
 from jouleshift.deploy.storage import save_program
@@ -37,6 +38,7 @@ from jouleshift.energy.hardware import load_profile, model_energy
 from jouleshift.energy.workload import trace
 from jouleshift.errors import BadInput
 from jouleshift.models.registry import create
+from jouleshift.train.loop import validate
 
 SOURCES = ("modelled", "deployed", "simulated")
 WEIGHT_BITS = (2, 3, 4, 5, 6)
@@ -86,14 +88,16 @@ def modelled(point: Point, batch: int) -> tuple[float, str, str]:
 
 
 def in_simulation(point: Point, batch: int) -> tuple[float, str, str]:
+    """A validation pass of a search, over twice as many images as a batch of `deployed` has."""
     torch.set_num_threads(2)
-    model, data = point.build(), images(batch)
+    model = point.build()
+    pixels = torch.randint(0, 256, (2 * batch, 32, 32, 3), dtype=torch.uint8)
+    split = Resident(pixels, torch.arange(2 * batch) % 10, torch.full((3,), 127.5), torch.full((3,), 74.0))
 
-    def infer() -> None:
-        with torch.inference_mode():
-            model(data)
+    def validation() -> None:
+        validate(model, evaluation_batches(split))
 
-    reading = simulated(infer, n_items=batch, region="DEU")
+    reading = simulated(validation, n_items=len(split), region="DEU")
     return reading.energy_j or float("nan"), reading.kind, reading.origin
 
 
