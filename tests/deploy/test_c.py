@@ -163,6 +163,24 @@ def test_no_instruction_multiplies(tiny, compiler, tmp_path):
     assert multiplications("-DJS_HAVE_MULTIPLIER"), "the search would not have found one"
 
 
+@pytest.mark.skipif(not shutil.which("nm"), reason="there is no nm here")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tiny",
+        "resnet20",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("mobilenetv2", "googlenet")),
+    ],
+)
+def test_nothing_is_allocated(name, tmp_path):
+    """What the network's object file takes from elsewhere: copies of memory, at most."""
+    written = write_c(trained(name, 32)[0], tmp_path, "network")
+    target = tmp_path / "network.o"
+    subprocess.run([CC, *STRICT, "-O2", "-c", str(written.source), "-o", str(target)], check=True)
+    needed = subprocess.run(["nm", "-u", target], capture_output=True, text=True, check=True).stdout.split()
+    assert set(needed) - {"U"} <= {"memcpy", "memset", "memmove", "_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail"}
+
+
 HARNESS = """
 #include "one.c"
 #include <stdio.h>
