@@ -2,13 +2,13 @@
 activation bits, of three networks, from each of the three sources of energy.
 
     python -m benchmarks.deploy.finding --sources modelled              # seconds, the same everywhere
-    python -m benchmarks.deploy.finding --sources simulated deployed    # half an hour, nothing else running
+    python -m benchmarks.deploy.finding --sources simulated deployed    # an hour, nothing else running
     python -m benchmarks.deploy.finding --plot
 
 The networks are untrained but have seen data (their batch norms are filled); energy does not ask for more.
 Each point is measured in a process of its own, the list once forwards and once backwards, so that drift
-shows as a difference between the two. The same command continues. Results:
-benchmarks/results/finding.csv and docs/finding.png.
+shows as a difference between the two. The same command continues. Results: benchmarks/results/finding.csv,
+finding.json (on what machine) and docs/finding.png.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from torch import nn
 
 from benchmarks.deploy.untrained import NETWORKS, images, shifted
 from benchmarks.measuring import RESULTS
+from benchmarks.measuring import write as write_json
 from jouleshift.config import ShiftConfig
 from jouleshift.conversion import convertible_layers
 from jouleshift.data.batches import Resident, evaluation_batches
@@ -131,6 +132,7 @@ def measured(source: str, point: Point) -> tuple[float, str, str]:
 
 def run(sources: list[str]) -> None:
     """Measure what the file does not have yet; every point is written as it comes."""
+    write_json("finding", {"sources": sources, "power_w": POWER_W})
     todo = list(points())
     rows = read()
     done = {(row["network"], row["source"], row["varied"], row["value"], row["pass"]) for row in rows}

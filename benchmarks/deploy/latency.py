@@ -121,6 +121,7 @@ def main() -> None:
     path = RESULTS / "latency.json"
     result = json.loads(path.read_text()) if path.exists() else {"rows": []}
     result["environment"] = environment()
+    when = {name: result["environment"][name] for name in ("date", "revision")}
     for network in arguments.networks:
         with TemporaryDirectory() as folder:
             paths = write_files(network, Path(folder))
@@ -131,7 +132,7 @@ def main() -> None:
                     base = base or latency.median_s
                     row = {"network": network, "batch": batch, "variant": name, "median_s": latency.median_s,
                            "low_s": latency.low_s, "high_s": latency.high_s, "n": latency.runs,
-                           "speed_up": round(base / latency.median_s, 3)}  # fmt: skip
+                           "speed_up": round(base / latency.median_s, 3), **when}  # fmt: skip
                     print(network, batch, name, latency_in_words(latency), f"× {row['speed_up']}", flush=True)
                     result["rows"] = [
                         r for r in result["rows"]

@@ -94,22 +94,35 @@ def built(name: str) -> nn.Module:
 
 QUICK = ("timm/mobilenetv2_035", "timm/regnetx_002")
 THOROUGH = (
-    *("timm/mobilenetv1_100", "timm/efficientnet_lite0", "timm/fbnetc_100", "timm/mnasnet_050"),
-    *("timm/spnasnet_100", "timm/densenet121", "timm/repvgg_a0", "timm/resnet18"),
+    *("densenet121", "dla34", "dla46_c", "efficientnet_es", "efficientnet_lite0", "fbnetc_100", "gernet_s"),
+    *("inception_v3", "legacy_xception", "mnasnet_050", "mnasnet_100", "mobilenetv1_100", "mobilenetv1_125"),
+    *("mobilenetv2_050", "mobileone_s0", "regnetx_004", "repvgg_a0", "resnet10t", "resnet18", "resnet18d"),
     *(
-        "torchvision/resnet18",
-        "torchvision/mobilenet_v2",
-        "torchvision/mnasnet0_5",
-        "torchvision/regnet_x_400mf",
+        "resnet50",
+        "resnetv2_18",
+        "resnetv2_50",
+        "resnext50_32x4d",
+        "selecsls42b",
+        "spnasnet_100",
+        "vovnet39a",
     ),
+    *("wide_resnet50_2", "xception41"),
 )
+THOROUGH_OF_TORCHVISION = (
+    *("densenet121", "googlenet", "mnasnet0_5", "mobilenet_v2", "regnet_x_400mf", "resnet18"),
+    *("resnext50_32x4d", "squeezenet1_1"),
+)
+LEAST_SIZE = {"timm/inception_v3": 96, "torchvision/googlenet": 64, "torchvision/regnet_x_400mf": 64}
+SLOW_NAMES = [*(f"timm/{n}" for n in THOROUGH), *(f"torchvision/{n}" for n in THOROUGH_OF_TORCHVISION)]
 
 
-@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(n, marks=pytest.mark.slow) for n in THOROUGH)])
+@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW_NAMES)])
 def test_networks_of_other_libraries_are_integers_throughout(name):
-    program = lower(shifted(built(name), size=32), images(4, size=32))
-    batch = images(2, seed=7, size=32).numpy()
-    assert program.all_integer and obstacle(built(name), (3, 32, 32)) == ""
+    """Those that docs/deploy.md names."""
+    size = LEAST_SIZE.get(name, 32)
+    program = lower(shifted(built(name), size=size), images(4, size=size))
+    batch = images(2, seed=7, size=size).numpy()
+    assert program.all_integer and obstacle(built(name), (3, size, size)) == ""
     np.testing.assert_array_equal(load(program, "onnxruntime", threads=1)(batch), program.run(batch))
 
 
