@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from jouleshift.deploy.graph import Step
-from jouleshift.deploy.refusals import refusal
+from jouleshift.deploy.refusals import WHOLE, refusal
 
 FloatArray = NDArray[np.float64]
-_REMEDY = "train it again, or load weights that are whole"
 _TAKES_CLAMP = ("shift", "float", "norm", "add", "clamp")
 
 
@@ -58,10 +57,10 @@ def refuse_unreal(steps: list[Step]) -> None:
             for name in ("weight", "bias", "running_mean", "running_var"):
                 tensor = getattr(module, name, None)
                 if tensor is not None and not np.isfinite(_array(tensor)).all():
-                    raise refusal(step.layer, f"the {name}{place} has NaN or infinite values", _REMEDY)
+                    raise refusal(step.layer, f"the {name}{place} has NaN or infinite values", WHOLE)
             variance = getattr(module, "running_var", None)
             if variance is not None and (_array(variance) + float(cast(Any, module).eps) <= 0).any():
-                raise refusal(step.layer, f"the running_var{place} is not positive", _REMEDY)
+                raise refusal(step.layer, f"the running_var{place} is not positive", WHOLE)
 
 
 def affine(norm: nn.Module) -> tuple[FloatArray, FloatArray]:

@@ -201,7 +201,7 @@ class _Builder:
 
     def _shift_layer(self, step: Step, fmt: FixedPoint | None) -> p.ShiftLayer:
         layer = cast(ShiftLayer, step.module)
-        weights, top = shift_weights(layer)
+        weights, top = shift_weights(step.layer, layer)
         factor, offset = channel_affine(step, len(weights.signs))
         unit = np.ldexp(1.0, top - weights.furthest - input_format(step).fraction_bits) / layer.input_stretch
         source = self._read(step.sources[0], input_format(step))

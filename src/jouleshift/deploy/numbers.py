@@ -22,7 +22,7 @@ from jouleshift.deploy import nodes as p
 from jouleshift.deploy.bounds import IntegerArray
 from jouleshift.deploy.fold import FloatArray
 from jouleshift.deploy.quantiser import attainable
-from jouleshift.deploy.refusals import refusal
+from jouleshift.deploy.refusals import WHOLE, refusal
 from jouleshift.errors import BadInput
 from jouleshift.nn.layers import ShiftLayer
 from jouleshift.quant.fixed_point import FixedPoint
@@ -32,13 +32,14 @@ _LARGEST_BIAS = 1 << 30
 _LARGEST_SPAN = 40
 
 
-def shift_weights(layer: ShiftLayer) -> tuple[p.ShiftWeights, p.Int64Array]:
-    """The layer's weights, and the exponent of each output channel's top."""
+def shift_weights(name: str, layer: ShiftLayer) -> tuple[p.ShiftWeights, p.Int64Array]:
+    """The layer's weights, and the exponent of each output channel's top. Raises `BadInput` where weights are
+    no numbers."""
     try:
         signs, exponents = (tensor.numpy() for tensor in layer.integer_weight())
         top = layer.channel_offsets().numpy()
     except ValueError as error:
-        raise BadInput(f"cannot deploy the network: {error}") from None
+        raise refusal(name, str(error), WHOLE) from None
     distances = np.where(signs == 0, 0, top.astype(np.int16) - exponents)
     furthest = distances.reshape(len(signs), -1).max(1)
     config = layer.shift_config

@@ -21,6 +21,10 @@ REMEDY = (
 )
 
 
+WHOLE = "train it again, or load weights that are whole"
+"""What helps where a network's numbers are none."""
+
+
 def refusal(what: str, reason: str, remedy: str) -> BadInput:
     return BadInput(f"cannot deploy {what}: {reason}; {remedy}")
 
