@@ -32,15 +32,7 @@ from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from jouleshift.config import NumericMode, ShiftConfig
 from jouleshift.errors import BadInput
 from jouleshift.layer_formats import LayerFormats, applied, by_layer, deciding, formats_of
-from jouleshift.nn.input_limits import input_limits
-from jouleshift.nn.layers import (
-    ShiftConv1d,
-    ShiftConv2d,
-    ShiftConvTranspose2d,
-    ShiftLayer,
-    ShiftLinear,
-    activation_format,
-)
+from jouleshift.nn.layers import ShiftConv1d, ShiftConv2d, ShiftConvTranspose2d, ShiftLayer, ShiftLinear
 from jouleshift.nn.nonnegative import nonnegative_inputs
 from jouleshift.nn.tracing import forwards_as
 from jouleshift.nn.weight_readers import weights_read
@@ -68,8 +60,6 @@ class LayerPlan:
     reason: str
     unsigned_input: bool = False
     """Its input is never negative, so that its format has no sign bit (default mode only)."""
-    input_limit: float | None = None
-    """Where a clamp ends its input, to which its format is stretched (default mode only)."""
 
     @property
     def converted(self) -> bool:
@@ -82,8 +72,7 @@ class LayerPlan:
             return "float32"
         sign = "unsigned" if self.unsigned_input else "signed"
         bits = f"{self.config.act_integer_bits}+{self.config.act_fraction_bits}"
-        limit = "" if self.input_limit is None else f" up to {self.input_limit:g}"
-        return f"{self.config.kind}, {self.config.weight_bits} bits, reads {sign} {bits}{limit}"
+        return f"{self.config.kind}, {self.config.weight_bits} bits, reads {sign} {bits}"
 
 
 def plan(
@@ -104,18 +93,9 @@ def plan(
     """
     candidates = _candidates(model, config)
     plans = _with_own_formats(_by_depth(candidates, config, count_from), _names(candidates), config, layers)
-    ours = {layer.name: layer.config for layer in plans if layer.config and layer.config.mode == "default"}
-    if not ours:
-        return plans
-    unsigned = nonnegative_inputs(model)
-    formats = {name: activation_format(config, name in unsigned) for name, config in ours.items()}
-    limits = input_limits(model, formats)
-    return tuple(
-        replace(layer, unsigned_input=layer.name in unsigned, input_limit=limits.get(layer.name))
-        if layer.name in ours
-        else layer
-        for layer in plans
-    )
+    ours = {layer.name for layer in plans if layer.config and layer.config.mode == "default"}
+    unsigned = ours & nonnegative_inputs(model) if ours else ours
+    return tuple(replace(layer, unsigned_input=layer.name in unsigned) for layer in plans)
 
 
 def _candidates(model: nn.Module, config: ShiftConfig) -> list[tuple[LayerPlan, nn.Module]]:
@@ -252,7 +232,7 @@ def convert(
     """
     plans = plan(model, config, layers=layers, count_from=count_from)
     model = copy.deepcopy(model)
-    replaced: dict[nn.Module, ShiftLayer] = {}
+    replaced: dict[nn.Module, nn.Module] = {}
     for planned in plans:
         if planned.config is not None:
             layer = model.get_submodule(planned.name)
@@ -260,8 +240,6 @@ def convert(
             assert kind is not None, planned
             shift_layer = _SHIFT_LAYERS[kind]
             replaced[layer] = shift_layer.from_float(layer, planned.config, planned.unsigned_input)
-            if planned.input_limit is not None:
-                replaced[layer].stretch_input(planned.input_limit)
     for parent in list(model.modules()):
         for name, child in list(parent._modules.items()):
             if child in replaced:

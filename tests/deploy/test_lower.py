@@ -135,6 +135,84 @@ def test_clamps_are_trainings_on_every_bit(case):
     np.testing.assert_array_equal(program.run(batch.numpy()), simulated(model, batch))
 
 
+def clamped_chain(clamp, config=EIGHT_BITS):
+    """Activations that reach beyond 6, clamped behind the first and the second layer."""
+    torch.manual_seed(0)
+    chain = Chain()
+    chain.layers[2], chain.layers[5] = _Clamped(clamp), _Clamped(clamp)
+    model = exact_norms(convert(chain, config))
+    with torch.no_grad():
+        model.layers[1].weight.mul_(8)
+        model.layers[4].weight.mul_(4)
+    return model
+
+
+@pytest.mark.parametrize("limit", [6, 4, 7.9])
+def test_a_limit_in_the_upper_half_of_a_byte_is_its_end(limit):
+    """What layers read are 255ths of the limit, and no clip is needed."""
+    model, batch = clamped_chain(nn.Hardtanh(0, limit)), images(8)
+    program = lower(model, batch)
+    values = dict(execute(program, batch.numpy()))
+    first, second, third, _ = program.all(p.ShiftLayer)
+    assert [(layer.lowest, layer.highest) for layer in (first, second)] == [(0, 255)] * 2
+    for layer in model.modules():
+        if isinstance(layer, ShiftLayer) and layer.unsigned_input:
+            layer.quantise_input = lambda x: torch.round(x * (255 / limit)) * (limit / 255)
+    with torch.no_grad():
+        clamped = [model.layers[:3](batch), model.layers[:6](batch)]
+    for node, wanted in zip((second, third), clamped, strict=True):
+        read, exact = values[node.source], wanted.numpy() * (255 / limit)
+        assert np.abs(read - exact).max() < 0.51 and (read == 255).any() and len(np.unique(read)) > 50
+    assert np.abs(program.run(batch.numpy()) - simulated(model, batch)).max() < 0.05
+
+
+NOT_STRETCHED = {
+    "in the lower half": (nn.Hardtanh(0, 3.9), EIGHT_BITS),
+    "at the end": (nn.Hardtanh(0, 8 - 1 / 32), EIGHT_BITS),
+    "of both signs": (nn.Hardtanh(-2.5, 2.5), EIGHT_BITS),
+    "no byte": (nn.ReLU6(), EIGHT_BITS.model_copy(update={"act_fraction_bits": 4})),
+    "wider": (nn.ReLU6(), EIGHT_BITS.model_copy(update={"act_fraction_bits": 9})),
+}
+
+
+@pytest.mark.parametrize("case", NOT_STRETCHED)
+def test_other_limits_are_trainings_on_every_bit(case):
+    model, batch = clamped_chain(*NOT_STRETCHED[case]), images(32)
+    np.testing.assert_array_equal(lower(model, batch).run(batch.numpy()), simulated(model, batch))
+
+
+class _ReadBeside(nn.Module):
+    """A ReLU6 between two layers, and one more who may read it, too."""
+
+    def __init__(self, beside) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.pool, self.last, self.beside = nn.AvgPool2d(2), nn.Conv2d(4, 4, 1), beside
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.beside(self, F.relu6(self.first(x))).flatten(1)
+
+
+BESIDE = {
+    "no one": (lambda net, y: net.second(y), 255),
+    "another layer": (lambda net, y: net.second(y) + net.last(y), 255),
+    "a sum": (lambda net, y: net.last(net.second(y) + y), 192),
+    "a pool": (lambda net, y: net.second(y)[:, :, ::2, ::2] + net.last(net.pool(y)), 192),
+    "the caller": (lambda net, y: (net.second(y), y)[1], None),
+}
+
+
+@pytest.mark.parametrize("case", BESIDE)
+def test_only_layers_read_what_is_stretched(case):
+    beside, highest = BESIDE[case]
+    model, batch = shifted(_ReadBeside(beside)), images(16)
+    program = lower(model, batch)
+    first = program.all(p.ShiftLayer)[0]
+    assert highest is None or first.highest == highest
+    wanted = simulated(model, batch)
+    assert np.abs(program.run(batch.numpy()) - wanted).max() < 0.1 * wanted.std()
+
+
 @pytest.mark.parametrize("highest", [0.3, 0.75])
 def test_a_clamp_at_the_end_is_exact(highest):
     """Logits are not rounded in training, so their format must hold the limit."""

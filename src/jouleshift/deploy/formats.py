@@ -13,6 +13,12 @@ needs a sign, though the layer behind the ReLU reads without one. An operand of 
 no shift layer reads is not rounded in training at all. Its format has as many bits as the sum's, but at least
 a byte, since it takes up one anyway, and the number of fraction bits that loses least on the example images;
 without real images (a blank one), a bit of fraction is given up for the sign.
+
+*Stretched.* A ReLU6 ends at 6, for the sake of low precision (Sandler et al., 2018, section 3), the unsigned
+format of 3 + 5 bits at 8: a quarter of its numbers is never used, and 6 lies at 192 of 255. Integers saturate
+at the end of their bytes for nothing; to end before it takes a clip of its own. So where a layer's result is
+clamped within the last octave of the unsigned byte as which layers alone read it, 255 stands for the limit.
+Steps are finer than training's, by 255/192, the clip is gone, and the layers' multipliers take the factor.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -51,37 +57,21 @@ class Formats:
 
 def input_format(step: Step) -> FixedPoint:
     """The format in which a shift layer reads."""
-    return _layer(step).input_format
+    return cast(ShiftLayer, step.module).input_format
 
 
-def stretches(steps: list[Step]) -> dict[str, float]:
-    """What values that a clamp limits are multiplied by, beyond their format's scale, by the step's name.
-
-    A value so stretched goes from a shift layer to shift layers alone (`nn.input_limits`). Raises `BadInput`
-    where the network is no longer so.
-    """
-    by_name = {step.name: step for step in steps}
-    found = {
-        step.sources[0]: step
-        for step in steps
-        if step.kind == "shift" and _layer(step).input_limit is not None
-    }
-    for source, reader in found.items():
-        limit = _layer(reader).input_limit
-        alike = all(
-            each.kind == "shift"
-            and (_layer(each).input_limit, input_format(each)) == (limit, input_format(reader))
-            for each in steps
-            if source in each.sources
-        )
-        if not alike or by_name[source].kind != "shift" or by_name[source].highest != np.float32(limit):
-            reason = f"it was converted to read what a layer before it limits to {limit:g}"
-            raise refusal(reader.layer, reason, "convert the network once more as it is now")
-    return {source: _layer(reader).input_stretch for source, reader in found.items()}
-
-
-def _layer(step: Step) -> ShiftLayer:
-    return cast(ShiftLayer, step.module)
+def stretches(steps: list[Step], output: str) -> dict[str, float]:
+    """What each stretched value is multiplied by, beyond its format's scale, by the step's name: 1 to 2."""
+    found: dict[str, float] = {}
+    for step in steps:
+        readers = [reader for reader in steps if step.name in reader.sources]
+        if step.kind != "shift" or step.highest is None or step.name == output or not readers:
+            continue
+        fmt, *others = {input_format(each) if each.kind == "shift" else None for each in readers}
+        fills_a_byte = fmt and not fmt.signed and fmt.integer_bits + fmt.fraction_bits == _BYTE
+        if fmt and fills_a_byte and not others and fmt.highest / 2 < step.highest < fmt.highest:
+            found[step.name] = fmt.highest / step.highest
+    return found
 
 
 def assign(steps: list[Step], losses: Callable[[Step], Losses]) -> Formats:

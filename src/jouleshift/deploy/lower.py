@@ -131,7 +131,7 @@ class _Builder:
         self._steps = steps
         self._output = output
         self._formats = formats
-        self._stretches = stretches(steps)
+        self._stretches = stretches(steps, output)
         self._values: dict[str, p.Value] = {}
         self._nodes: list[p.Node] = []
 
@@ -203,8 +203,9 @@ class _Builder:
         layer = cast(ShiftLayer, step.module)
         weights, top = shift_weights(step.layer, layer)
         factor, offset = channel_affine(step, len(weights.signs))
-        unit = np.ldexp(1.0, top - weights.furthest - input_format(step).fraction_bits) / layer.input_stretch
         source = self._read(step.sources[0], input_format(step))
+        stretch = self._stretches.get(step.sources[0], 1.0)
+        unit = np.ldexp(1 / stretch, top - weights.furthest - input_format(step).fraction_bits)
         return self._scaled(step, source, weights, factor * unit, offset, fmt)
 
     def _norm(self, step: Step, output: p.Value) -> p.Node:

@@ -32,11 +32,6 @@ from jouleshift.quant import power_of_two as po2
 from jouleshift.quant.fixed_point import FixedPoint
 
 
-def activation_format(config: ShiftConfig, unsigned: bool) -> FixedPoint:
-    """The format in which a layer reads."""
-    return FixedPoint(config.act_integer_bits, config.act_fraction_bits, signed=not unsigned)
-
-
 class IntegerWeight(NamedTuple):
     """A weight as integers: sign · 2^exponent equals `quantised_weight()` exactly. A zero has exponent 0."""
 
@@ -50,11 +45,8 @@ class ShiftLayer(nn.Module):
     """What shift layers share: latent weight, number formats, bias.
 
     `unsigned_input` says that the input is never negative (it comes from a ReLU), so that its format spends
-    no bit on a sign. `input_limit`, set by `stretch_input`, is where it ends, if the format was stretched to
-    that (`nn.input_limits`).
+    no bit on a sign.
     """
-
-    input_limit: float | None = None
 
     bias: nn.Parameter | None
 
@@ -68,7 +60,9 @@ class ShiftLayer(nn.Module):
         self.register_parameter("bias", self._start_bias(float_layer.bias, weight))  # type: ignore[arg-type]
         self.latent.requires_grad_(weight.requires_grad)
         self.unsigned_input = unsigned_input
-        self.input_format = activation_format(config, unsigned_input)
+        self.input_format = FixedPoint(
+            config.act_integer_bits, config.act_fraction_bits, signed=not unsigned_input
+        )
         self.train(float_layer.training)
 
     @classmethod
@@ -128,28 +122,9 @@ class ShiftLayer(nn.Module):
     def _floors(self) -> bool:
         return self.shift_config.mode == "reference"
 
-    def stretch_input(self, limit: float) -> None:
-        """Let the largest number of `input_format` stand for `limit`, beyond which no input lies."""
-        self.input_limit = limit
-
-    @property
-    def input_stretch(self) -> float:
-        """What the input is multiplied by before it is rounded, 1 or a little more; the weights are divided
-        by it where they meet it."""
-        return 1.0 if self.input_limit is None else self.input_format.highest / self.input_limit
-
-    @property
-    def _rounding(self) -> InputRounding:
-        return InputRounding(self.input_format, self._floors, self.input_stretch)
-
     def quantise_input(self, values: Tensor) -> Tensor:
-        """The input times `input_stretch` in `input_format`, differentiable (straight through)."""
-        rounding = self._rounding
-        return fixed_point.quantise(values, rounding.fmt, rounding.floor, rounding.stretch)
-
-    def _dividing_weight(self) -> Tensor:
-        """`quantised_weight` over `input_stretch`."""
-        return self._rounding.divided(self.quantised_weight())
+        """The input in `input_format`, differentiable (straight through)."""
+        return fixed_point.quantise(values, self.input_format, floor=self._floors)
 
     @abstractmethod
     def forward(self, input: Tensor) -> Tensor: ...
@@ -157,10 +132,9 @@ class ShiftLayer(nn.Module):
     def _format_repr(self) -> str:
         config = self.shift_config
         sign = "u" if self.unsigned_input else "s"
-        limit = "" if self.input_limit is None else f" up to {self.input_limit:g}"
         return (
             f"bias={self.bias is not None}, {config.kind}, weight_bits={config.weight_bits}, "
-            f"input={sign}{config.act_integer_bits}+{config.act_fraction_bits}{limit}, {config.rounding}, "
+            f"input={sign}{config.act_integer_bits}+{config.act_fraction_bits}, {config.rounding}, "
             f"mode={config.mode}"
         )
 
@@ -178,7 +152,7 @@ class ShiftLinear(ShiftLayer):
         return super().quantise_input(values)
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.linear(self.quantise_input(input), self._dividing_weight(), self.bias)
+        return F.linear(self.quantise_input(input), self.quantised_weight(), self.bias)
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, {self._format_repr()}"
@@ -209,11 +183,12 @@ class _ShiftConvolution(ShiftLayer):
 
     def _convolved(self, values: Tensor, convolution: Convolution) -> Tensor:
         """The convolution of the rounded input, which is not kept where that would cost memory."""
-        weight, bias, rounding = self.quantised_weight(), self.quantised_bias(), self._rounding
+        weight, bias = self.quantised_weight(), self.quantised_bias()
         trains = torch.is_grad_enabled() and weight.requires_grad and not torch.compiler.is_compiling()
         if trains and values.dim() == weight.dim() and not isinstance(convolution.settings["padding"], str):
+            rounding = InputRounding(self.input_format, self._floors)
             return convolve_rounded(values, weight, bias, rounding, convolution)
-        return convolution(self.quantise_input(values), rounding.divided(weight), bias)
+        return convolution(self.quantise_input(values), weight, bias)
 
     def extra_repr(self) -> str:
         return (

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from jouleshift.nn.tracing import Limits, Memory, clamp_limits, graph_of
+from jouleshift.nn.tracing import UNTRACEABLE, Limits, Memory, Tracer, clamp_limits, for_tracing
 
 _MAKES = frozenset[Any](
     {
@@ -66,10 +66,20 @@ _KEEPS = frozenset[Any](
 """Those whose result is never negative if no input is."""
 
 
+class _Tracer(Tracer):
+    """Records what is done to buffers too, instead of doing it: a batch norm with a forward pass of its own
+    counts the batches that it has seen in training."""
+
+    proxy_buffer_attributes = True
+
+
 def nonnegative_inputs(model: nn.Module) -> frozenset[str]:
     """Names of the modules of torch.nn that never see a negative input, in any of their calls."""
-    graph = graph_of(model)
-    if graph is None:
+    tracer = _Tracer()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            graph = tracer.trace(for_tracing(model))
+    except UNTRACEABLE:
         return frozenset()
     memory = Memory()
     known: dict[fx.Node, bool] = {}

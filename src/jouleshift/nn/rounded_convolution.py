@@ -23,19 +23,13 @@ from jouleshift.quant.fixed_point import FixedPoint, round_to_fixed
 
 @dataclass(frozen=True)
 class InputRounding:
-    """How a layer's input is rounded, half to even or towards −∞ with `floor`, after it was multiplied by
-    `stretch`; weights, divided by it, take that back."""
+    """How a layer's input is rounded: half to even, or towards −∞ with `floor`."""
 
     fmt: FixedPoint
     floor: bool = False
-    stretch: float = 1.0
 
     def __call__(self, values: Tensor) -> Tensor:
-        return round_to_fixed(values, self.fmt, self.floor, self.stretch)
-
-    def divided(self, weight: Tensor) -> Tensor:
-        """A weight, or its gradient, over `stretch`."""
-        return weight if self.stretch == 1 else weight / self.stretch
+        return round_to_fixed(values, self.fmt, self.floor)
 
 
 @dataclass(frozen=True)
@@ -74,7 +68,7 @@ class Convolution:
 def convolve_rounded(
     values: Tensor, weight: Tensor, bias: Tensor | None, rounding: InputRounding, convolution: Convolution
 ) -> Tensor:
-    """`convolution(rounding(values), weight / stretch, bias)` of a batch; straight-through gradient."""
+    """`convolution(rounding(values), weight, bias)` of a batch; straight-through gradient."""
     return _RoundedConvolution.apply(values, weight, bias, rounding, convolution)
 
 
@@ -95,15 +89,14 @@ class _RoundedConvolution(torch.autograd.Function):
         rounded = rounding(values)
         alone = values.grad_fn is not None and values.grad_fn.name().startswith(_KEEPS_ITS_INPUT)
         ctx.save_for_backward(rounded if alone else values, weight)
-        ctx.kept_rounded, ctx.rounding, ctx.convolution = alone, rounding, convolution
-        return convolution(rounded, rounding.divided(weight), bias)
+        ctx.rounding, ctx.convolution = None if alone else rounding, convolution
+        return convolution(rounded, weight, bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
         values, weight = ctx.saved_tensors
         needed = ctx.needs_input_grad[:3]
-        rounded = values if ctx.kept_rounded else ctx.rounding(values)
-        of_values, of_weight, of_bias = ctx.convolution.gradients(gradients[0], rounded, weight, needed)
-        of_weight = None if of_weight is None else ctx.rounding.divided(of_weight)
-        return of_values, of_weight, of_bias, None, None
+        rounded = values if ctx.rounding is None else ctx.rounding(values)
+        found = ctx.convolution.gradients(gradients[0], rounded, weight, needed)
+        return *found, None, None

@@ -100,23 +100,6 @@ def _recorded(operation: Callable[[Any, Any], Any]) -> Callable[[fx.Proxy, Any],
 for _operation in _WRITING_OPERATORS:
     setattr(_Proxy, f"__{_operation.__name__}__", _recorded(_operation))
 
-
-class _WholeTracer(Tracer):
-    """Records what is done to buffers too, instead of doing it: a batch norm with a forward pass of its own
-    counts the batches that it has seen in training."""
-
-    proxy_buffer_attributes = True
-
-
-def graph_of(model: nn.Module) -> fx.Graph | None:
-    """A network's calls, modules of torch.nn as one call each; None where it cannot be traced."""
-    try:
-        with torch.random.fork_rng(devices=[]):
-            return _WholeTracer().trace(for_tracing(model))
-    except UNTRACEABLE:
-        return None
-
-
 _SHARING = frozenset(
     {
         *("identity", "dropout", "dropout1d", "dropout2d", "dropout3d", "contiguous", "to", "type"),

@@ -69,35 +69,32 @@ def _highest(magnitude_bits: int, fraction_bits: int, significant_bits: int) -> 
     return 2.0**magnitude_bits - 2.0 ** max(-fraction_bits, magnitude_bits - significant_bits)
 
 
-def round_to_fixed(values: Tensor, fmt: FixedPoint, floor: bool = False, stretch: float = 1.0) -> Tensor:
-    """`values` · `stretch` in the format: same shape and dtype, no gradient."""
+def round_to_fixed(values: Tensor, fmt: FixedPoint, floor: bool = False) -> Tensor:
+    """`values` in the format: same shape and dtype, no gradient."""
     values = values.detach()
     dtype = values.dtype
     lowest = max(fmt.lowest, torch.finfo(dtype).min)
     if dtype == torch.float16:  # values · 2^f would overflow
         values = values.float()
-    highest = fmt.highest_in(dtype)
+    result = values.clamp(lowest, fmt.highest_in(dtype))
     if dtype == torch.float32 and fmt.fits_addition and not floor:
         align = 1.5 * 2.0 ** (_FLOAT32_MANTISSA - fmt.fraction_bits)
-        aligned = torch.rsub(values, align, alpha=-stretch)
-        return aligned.clamp_(align + lowest, align + highest).sub_(align)
-    result = (values if stretch == 1 else values * stretch).clamp(lowest, highest).mul_(1 / fmt.step)
+        return result.add_(align).sub_(align)
+    result = result.mul_(1 / fmt.step)
     result = result.floor_() if floor else result.round_()
     return result.mul_(fmt.step).to(dtype)
 
 
 class _StraightThrough(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, values: Tensor, fmt: FixedPoint, floor: bool, stretch: float) -> Tensor:
-        ctx.stretch = stretch
-        return round_to_fixed(values, fmt, floor, stretch)
+    def forward(_ctx: Any, values: Tensor, fmt: FixedPoint, floor: bool) -> Tensor:
+        return round_to_fixed(values, fmt, floor)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        gradient = gradients[0] if ctx.stretch == 1 else gradients[0] * ctx.stretch
-        return gradient, None, None, None
+    def backward(_ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        return gradients[0], None, None
 
 
-def quantise(values: Tensor, fmt: FixedPoint, floor: bool = False, stretch: float = 1.0) -> Tensor:
-    """`round_to_fixed` with a straight-through gradient: `stretch` everywhere, outside the range too."""
-    return _StraightThrough.apply(values, fmt, floor, stretch)
+def quantise(values: Tensor, fmt: FixedPoint, floor: bool = False) -> Tensor:
+    """`round_to_fixed` with a straight-through gradient: 1 everywhere, outside the range too."""
+    return _StraightThrough.apply(values, fmt, floor)
