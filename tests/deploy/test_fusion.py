@@ -6,6 +6,7 @@ import onnx
 import onnxruntime
 import openvino
 import pytest
+from torch import nn
 
 from jouleshift.deploy import nodes as p
 from jouleshift.deploy.lower import lower
@@ -48,3 +49,12 @@ def test_openvino_makes_one_int8_kernel_of_a_layer(residual):
     assert (
         Counter(kinds)["Convolution", "u8"] == len([kind for kind, _ in kinds if kind == "Convolution"]) == 19
     )
+
+
+@pytest.mark.parametrize("form", ["onnxruntime", "openvino"])
+def test_a_relu6_takes_no_clip_of_its_own(form):
+    chain = networks.Chain()
+    chain.layers[2], chain.layers[5] = nn.ReLU6(), nn.ReLU6()
+    graph = to_onnx(lower(networks.shifted(chain), networks.images(16)), form).graph
+    clips = [node.input[0] for node in graph.node if node.op_type == "Clip"]
+    assert clips and all(name.startswith("head/") for name in clips)
