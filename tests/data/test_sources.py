@@ -142,6 +142,13 @@ def test_a_class_may_be_called_train(tmp_path):
     assert load(str(root), seed=0).class_names == ("bus", "car", "train")
 
 
+def test_two_folders_for_one_split_are_refused(tmp_path):
+    """One of them would be passed over in silence."""
+    for part in ("train", "training", "val"):
+        write_classes(tmp_path / part, {"a": 5, "b": 5})
+    assert "has train/ and training/: only one of them can be the train split" in refusal(tmp_path)
+
+
 @pytest.mark.parametrize("parts", [("val", "test"), ("test",)])
 def test_val_and_test_without_train_are_no_classes(tmp_path, parts):
     for part in parts:

@@ -64,21 +64,25 @@ def _class_names(folders: Sequence[str], where: Path) -> tuple[str, ...]:
 
 def _split_folders(root: Path) -> dict[str, Path]:
     """The folders named train, val and test, unless they look like classes among others. `BadInput` where
-    there is nothing but val and test."""
+    there is nothing but val and test, or two for one of the three."""
     folders = _subfolders(root)
-    parts = {
-        part: folder
+    named = {
+        part: [folder for folder in folders if folder.name.lower() in names]
         for part, names in SPLIT_NAMES.items()
-        for folder in folders
-        if folder.name.lower() in names
     }
+    parts = {part: found[0] for part, found in named.items() if found}
     if parts and "train" not in parts and len(parts) == len(folders):
         raise BadInput(
             f"{root} has {' and '.join(f'{folder.name}/' for folder in parts.values())} and no train/; "
             "add the training images, or name one of the folders inside"
         )
-    is_layout = "train" in parts and (len(parts) > 1 or len(folders) == 1)
-    return parts if is_layout else {}
+    if "train" not in parts or (len(parts) == 1 and len(folders) > 1):
+        return {}
+    for part, found in named.items():
+        if len(found) > 1:
+            both = " and ".join(f"{folder.name}/" for folder in found)
+            raise BadInput(f"{root} has {both}: only one of them can be the {part} split")
+    return parts
 
 
 def _subfolders(folder: Path) -> list[Path]:
