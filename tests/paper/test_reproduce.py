@@ -18,6 +18,7 @@ from jouleshift.hpo import make_scheduler
 from jouleshift.journal import Asked, Finished
 from jouleshift.paper import reproduce as paper
 from jouleshift.paper.experiments import chosen
+from jouleshift.paper.findings import importance_reasons
 from jouleshift.paper.foreseen import hyperband_budgets
 from jouleshift.paper.studies import STUDIES
 from jouleshift.records import CarbonIntensity, TrialRecord
@@ -172,6 +173,21 @@ def test_texts_say_that_emissions_are_of_an_image_and_the_papers_of_a_pass(
     text = " ".join((tmp_path / f"{name}.txt").read_text().split())
     assert "ours are grams of CO₂eq of one image; the paper's are grams that CodeCarbon gave" in text
     assert "a whole pass over the validation images, the last one" in text
+
+
+@pytest.mark.parametrize("name", ["figure-2", "figure-3", "figure-5"])
+def test_importance_says_why_it_may_differ_from_the_papers(searches, without_reports, tmp_path, name):
+    reproduce(name, tmp_path)
+    text = " ".join((tmp_path / f"{name}.txt").read_text().split())
+    assert ("much of what networks differ by is chance" in text) == (name != "figure-3")
+    assert ("structure and number formats alone" in text) == (name != "figure-2")
+    assert ("a forest of its own, which sees the weighted sum" in text) == (name == "figure-5")
+
+
+def test_reasons_for_importance_need_what_they_speak_of_to_be_true():
+    assert importance_reasons("loss", ["modelled"]) == importance_reasons("emissions", ["simulated"]) == []
+    assert len(importance_reasons("weights", [])) == 1
+    assert len(importance_reasons("weights", ["smaller", "modelled"])) == 3
 
 
 def test_learning_rates_spread_alike_where_a_kilowatt_hour_emits_nothing(searches, without_reports, tmp_path):
