@@ -35,10 +35,18 @@ def in_table_1s_names(record: TrialRecord) -> TrialRecord:
     return replace(record, trial=replace(record.trial, config=config))
 
 
+class Searched(list):
+    """Study and seed of each search, and beside them where its trials ran."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.workers = []
+
+
 @pytest.fixture
 def searches(monkeypatch):
     """`api.search` replaced by one that writes a made-up run; the list of what was searched."""
-    done = []
+    done = Searched()
 
     def search(watcher=None, **settings):
         out = settings["out"]
@@ -52,6 +60,7 @@ def searches(monkeypatch):
         (out / store.CONFIG).write_text(yaml.safe_dump(config))
         (out / store.ENVIRONMENT).write_text(json.dumps({"max_depth": 20}))
         done.append((out.parent.name, settings["seed"]))
+        done.workers.append(settings.get("workers"))
 
     monkeypatch.setattr(api, "search", search)
     return done
@@ -217,6 +226,16 @@ def test_a_front_without_answers_has_no_explanations(searches, without_reports, 
     assert "–" in text
     assert "frugal" not in text
     assert "finds fewer" not in text
+
+
+@pytest.mark.parametrize("workers", [2, "tcp://host:8786", "cluster.yaml"])
+def test_workers_are_those_of_every_search_and_may_change(searches, without_reports, tmp_path, workers):
+    reproduce("figure-1f", tmp_path, workers=workers)
+    assert searches == [("resnet20-cifar10", 0), ("resnet20-cifar10", 1)]
+    assert searches.workers == [workers, workers]
+    assert store.read_run(tmp_path / "resnet20-cifar10" / "seed-1").config["workers"] == workers
+    reproduce("figure-1f", tmp_path, workers=1)
+    assert len(searches) == 2, "what a cluster has done needs no search elsewhere"
 
 
 def test_the_list_says_how_far_each_is(searches, without_reports, tmp_path):
