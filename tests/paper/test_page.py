@@ -63,22 +63,22 @@ def test_the_default_spends_most_on_shifts_of_two_words(network):
 
 
 def test_a_fast_multiplier_is_used_as_soon_as_products_fit_a_word(share):
-    bits, said = told(r"from (\d+) bits on \(([\d.]+) of the default's energy\)")
+    bits, said = told(r"from (\d+) bits on \((\d\.\d+) of the default's energy\)")
     width = int(bits)
     assert f"{share('cortex-m0', 5, 2, width - 2):.2f}" == said
     assert share("cortex-m0", 5, 2, width - 1) > 0.99, "one bit more does not fit"
 
 
 def test_with_a_small_multiplier_sums_fit_layer_by_layer(share):
-    said = told(r"\(([\d.]+) at (\d+), ([\d.]+) at (\d+), ([\d.]+) at (\d+)\)")
+    said = told(r"\((\d\.\d+) at (\d+), (\d\.\d+) at (\d+), (\d\.\d+) at (\d+)\)")
     for number, width in zip(said[::2], map(int, said[1::2]), strict=True):
         assert f"{share('cortex-m0-small', 5, 2, width - 2):.2f}" == number, width
 
 
 def test_a_cortex_m4_multiplies_into_two_words(share):
     *format_, wide, integer, fraction, narrow = told(
-        r"(\d) weight bits and activations of (\d) \+ (\d+) take ([\d.]+) of the default's energy there, "
-        r"(\d) \+ (\d), whose sums fit one, ([\d.]+)"
+        r"(\d) weight bits and activations of (\d) \+ (\d+) take (\d\.\d+) of the default's energy there, "
+        r"(\d) \+ (\d), whose sums fit one, (\d\.\d+)"
     )
     bits, *wide_format = map(int, format_)
     assert f"{share('cortex-m4', bits, *wide_format):.2f}" == wide

@@ -25,7 +25,7 @@ def readings_csv(study: str, energies: Mapping[str, Sequence[Run]]) -> bytes:
             "study": study,
             "seed": record.trial.seed,
             "trial": record.trial.id,
-            **{name: record.trial.config.get(name) for name in _FORMAT},
+            **{setting: record.trial.config.get(setting) for setting in _FORMAT},
             "energy_j": record.result.energy.energy_j,
             "energy_source": record.result.energy.source,
             "energy_kind": record.result.energy.kind,
