@@ -95,7 +95,7 @@ def test_interrupted_and_continued_runs_each_training_once_and_extends(searched,
     assert all(r.result is not None for r in run.verified)
     with (searched / "verified.csv").open(newline="") as file:
         assert {float(row["energy_j"]) for row in csv.DictReader(file)} == {FRESH_J}
-    assert all(r.values.get("energy_j") != FRESH_J for r in run.trials), "had anew, not copied from the search"
+    assert all(r.values.get("energy_j") != FRESH_J for r in run.trials), "had anew, not copied"
     judged = verification_of([run])
     assert {member.energy_j for member in (*judged.members, *judged.defaults)} == {FRESH_J}
     begun = len(FakeWorkers.setups)
