@@ -8,6 +8,7 @@ import pytest
 
 from jouleshift import store, verify
 from jouleshift.analysis.pareto import front
+from jouleshift.analysis.verification import verification_of
 from jouleshift.api import Silent
 from jouleshift.data.sources import load
 from jouleshift.errors import BadInput
@@ -16,6 +17,9 @@ from tests.analysis.synthetic import evaluation, record, run_of
 from tests.docs.pages import ROOT
 from tests.test_cli import QUICK, jouleshift
 from tests.toys import Serial
+
+FRESH_J = 1e-6
+"""What a fresh training's energy is said to be; no network of the search has it."""
 
 
 class FakeWorkers(Serial):
@@ -34,7 +38,7 @@ class FakeWorkers(Serial):
         self._done += 1
         if self._done == self.fatal:
             raise KeyboardInterrupt
-        return replace(evaluation(0.4, 1e-6), error=0.45)
+        return replace(evaluation(0.4, FRESH_J), error=0.45)
 
     def __enter__(self):
         return self
@@ -89,6 +93,11 @@ def test_interrupted_and_continued_runs_each_training_once_and_extends(searched,
     run = store.read_run(searched)
     assert len(run.verified) == len(verify.wanted(run, 1))
     assert all(r.result is not None for r in run.verified)
+    with (searched / "verified.csv").open(newline="") as file:
+        assert {float(row["energy_j"]) for row in csv.DictReader(file)} == {FRESH_J}
+    assert all(r.values.get("energy_j") != FRESH_J for r in run.trials), "had anew, not copied"
+    judged = verification_of([run])
+    assert {member.energy_j for member in (*judged.members, *judged.defaults)} == {FRESH_J}
     begun = len(FakeWorkers.setups)
     verify.verify(searched, seeds=1)
     assert len(FakeWorkers.setups) == begun, "all is verified: no worker needs to start"

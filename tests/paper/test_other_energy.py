@@ -114,6 +114,39 @@ def test_findings_get_a_column_for_each_energy(run):
     assert "%" in rows[-1]["cortex-m0"]
 
 
+def test_each_reading_behind_the_findings_is_written(run):
+    names = ("asic-45nm", "cortex-m0")
+    others = {name: {"resnet20-cifar10": under([run], name)} for name in names}
+    (experiment,) = chosen("table-2")
+    shown = show(experiment, {"resnet20-cifar10": [run]}, WORLD, others)
+    rows = list(csv.DictReader(io.StringIO(shown.files["readings.csv"].decode())))
+    assert [row["under"] for row in rows] == [n for n in names for _ in joules(run)]
+    for name in names:
+        (other,) = others[name]["resnet20-cifar10"]
+        mine = [row for row in rows if row["under"] == name]
+        assert [float(row["energy_j"]) for row in mine] == joules(other)
+        for row, record in zip(mine, other.trials, strict=True):
+            assert (row["study"], int(row["seed"])) == ("resnet20-cifar10", record.trial.seed)
+            assert int(row["trial"]) == record.trial.id
+            for setting in ("shift_depth", "weight_bits", "activation_fraction_bits", "shift_type"):
+                assert row[setting] == str(record.trial.config[setting])
+            assert (row["energy_source"], row["energy_kind"]) == ("modelled", "modelled")
+            assert name in row["energy_origin"]
+    assert "readings.csv" not in show(experiment, {"resnet20-cifar10": [run]}, WORLD).files
+
+
+@pytest.mark.parametrize(("figure", "row"), [("figure-2", -2), ("figure-3", -1)])
+def test_what_is_most_important_is_that_of_the_figure(run, figure, row):
+    (table,), (figured,) = chosen("table-2"), chosen(figure)
+    runs = {"resnet20-cifar10": [run]}
+    under_others = show(table, runs, WORLD, {"itself": runs}).files["energies.csv"].decode()
+    told = list(csv.DictReader(io.StringIO(under_others)))[row]
+    shares = list(csv.DictReader(io.StringIO(show(figured, runs, WORLD).files["csv"].decode())))
+    first = [(s["hyperparameter"].replace("activation", "act").replace("_", " "), float(s["share"]))
+             for s in shares[:2]]  # fmt: skip
+    assert told["ours"] == told["itself"] == ", ".join(f"{name} {100 * share:.0f} %" for name, share in first)
+
+
 def test_an_unknown_energy_is_refused_before_anything_is_searched():
     with pytest.raises(BadInput, match="fpga-zc706"):
         settings_of("fpga")

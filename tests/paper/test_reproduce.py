@@ -18,6 +18,7 @@ from jouleshift.hpo import make_scheduler
 from jouleshift.journal import Asked, Finished
 from jouleshift.paper import reproduce as paper
 from jouleshift.paper.experiments import chosen
+from jouleshift.paper.findings import importance_reasons
 from jouleshift.paper.foreseen import hyperband_budgets
 from jouleshift.paper.studies import STUDIES
 from jouleshift.records import CarbonIntensity, TrialRecord
@@ -34,10 +35,18 @@ def in_table_1s_names(record: TrialRecord) -> TrialRecord:
     return replace(record, trial=replace(record.trial, config=config))
 
 
+class Searched(list):
+    """Study and seed of each search, and beside them where its trials ran."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.workers = []
+
+
 @pytest.fixture
 def searches(monkeypatch):
     """`api.search` replaced by one that writes a made-up run; the list of what was searched."""
-    done = []
+    done = Searched()
 
     def search(watcher=None, **settings):
         out = settings["out"]
@@ -51,6 +60,7 @@ def searches(monkeypatch):
         (out / store.CONFIG).write_text(yaml.safe_dump(config))
         (out / store.ENVIRONMENT).write_text(json.dumps({"max_depth": 20}))
         done.append((out.parent.name, settings["seed"]))
+        done.workers.append(settings.get("workers"))
 
     monkeypatch.setattr(api, "search", search)
     return done
@@ -174,6 +184,21 @@ def test_texts_say_that_emissions_are_of_an_image_and_the_papers_of_a_pass(
     assert "a whole pass over the validation images, the last one" in text
 
 
+@pytest.mark.parametrize("name", ["figure-2", "figure-3", "figure-5"])
+def test_importance_says_why_it_may_differ_from_the_papers(searches, without_reports, tmp_path, name):
+    reproduce(name, tmp_path)
+    text = " ".join((tmp_path / f"{name}.txt").read_text().split())
+    assert ("much of what networks differ by is chance" in text) == (name != "figure-3")
+    assert ("structure and number formats alone" in text) == (name != "figure-2")
+    assert ("a forest of its own, which sees the weighted sum" in text) == (name == "figure-5")
+
+
+def test_reasons_for_importance_need_what_they_speak_of_to_be_true():
+    assert importance_reasons("loss", ["modelled"]) == importance_reasons("emissions", ["simulated"]) == []
+    assert len(importance_reasons("weights", [])) == 1
+    assert len(importance_reasons("weights", ["smaller", "modelled"])) == 3
+
+
 def test_learning_rates_spread_alike_where_a_kilowatt_hour_emits_nothing(searches, without_reports, tmp_path):
     def spread(intensity):
         own = {"trials": 20}
@@ -201,6 +226,16 @@ def test_a_front_without_answers_has_no_explanations(searches, without_reports, 
     assert "–" in text
     assert "frugal" not in text
     assert "finds fewer" not in text
+
+
+@pytest.mark.parametrize("workers", [2, "tcp://host:8786", "cluster.yaml"])
+def test_workers_are_those_of_every_search_and_may_change(searches, without_reports, tmp_path, workers):
+    reproduce("figure-1f", tmp_path, workers=workers)
+    assert searches == [("resnet20-cifar10", 0), ("resnet20-cifar10", 1)]
+    assert searches.workers == [workers, workers]
+    assert store.read_run(tmp_path / "resnet20-cifar10" / "seed-1").config["workers"] == workers
+    reproduce("figure-1f", tmp_path, workers=1)
+    assert len(searches) == 2, "what a cluster has done needs no search elsewhere"
 
 
 def test_the_list_says_how_far_each_is(searches, without_reports, tmp_path):

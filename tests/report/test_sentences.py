@@ -1,12 +1,23 @@
+import io
+import re
 from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
 
 from jouleshift.analysis.digest import digest
 from jouleshift.analysis.verification import Member, Verification
 from jouleshift.objectives import Goal
-from jouleshift.records import Failure
+from jouleshift.paper.findings import answers, front_of_runs
+from jouleshift.records import CarbonIntensity, Failure
+from jouleshift.report.markup import join
+from jouleshift.report.sections import _tiles
 from jouleshift.report.sentences import energy_stamp, front_in_words, headline, verified_headline
+from jouleshift.report.tables import front_table
 from jouleshift.report.verified import regression_in_words
 from tests.analysis.synthetic import evaluation, record, run_of, sized
+
+WORLD = CarbonIntensity(450.0, "world", 2023, "made up")
 
 
 def said(*records):
@@ -43,6 +54,26 @@ def test_headline_says_that_nothing_dominates():
     assert said(DEFAULT, record(2, 0.5, 5e-9)).startswith(
         "Nothing dominates the default configuration: it alone"
     )
+
+
+def test_a_seed_s_own_default_on_the_joint_front_is_not_counted_by_anyone():
+    """It dominates the mean of the defaults, and is none of the networks that a search has found."""
+    lucky = run_of(record(1, 0.3, 4e-9, bracket=-1), record(2, 0.4, 3e-9), path=Path("a"), seed=0)
+    unlucky = run_of(record(1, 0.5, 4e-9, bracket=-1), record(2, 0.6, 1e-9), path=Path("b"), seed=1)
+    view = digest([lucky, unlucky])
+    assert len(view.comparison.front) == 3
+    assert headline(view).startswith(
+        "1 of the 2 other networks on the front dominates the default configuration."
+    )
+    text = io.StringIO()
+    Console(file=text, width=80).print(front_table(view, WORLD))
+    assert "1 of 2 on the front dominate the default configuration." in text.getvalue()
+    assert ("1 of 2", "on the front dominate the default configuration") in told_tiles(view)
+    assert answers(front_of_runs(view, WORLD))[0] == "1 of 2"
+
+
+def told_tiles(view):
+    return re.findall(r"<li><b>(.*?)</b><span>(.*?)</span></li>", str(join(*_tiles(view))))
 
 
 def test_headline_of_runs_with_little_to_show():
@@ -83,7 +114,9 @@ def test_headline_speaks_of_what_the_run_minimises():
         "Trial 2 reaches 70.0 % accuracy instead of 60.0 % with 54 % less memory."
     )
     assert told(SMALL[0], **size).endswith("so far: an accuracy of 60.0 % and 50.0 kB.")
-    span = "On it are 2 networks, from 70.0 % accuracy at 90.0 kB to 60.0 % accuracy at 50.0 kB."
+    span = (
+        "On it is 1 network and the default, from 70.0 % accuracy at 90.0 kB to 60.0 % accuracy at 50.0 kB."
+    )
     assert told(SMALL[0], sized(2, 0.3, 90_000, 1e-9), **size).endswith(span)
     assert told(SMALL[0], sized(2, 0.3, 50_000, 1e-9), **size).endswith("60.0 % at the same size.")
     slow, fast = (
@@ -122,12 +155,18 @@ def test_luck_has_a_direction_and_no_luck_is_said_to_be_none():
 
 def test_the_figure_in_words_has_its_landmarks():
     view = digest(
-        [run_of(DEFAULT, record(2, 0.3, 3e-9), record(3, 0.2, 5e-9), record(4, 0.9, 1.0, budget=1))]
+        [
+            run_of(
+                *(DEFAULT, record(2, 0.3, 2e-9), record(3, 0.2, 9e-9), record(4, 0.9, 1.0, budget=1)),
+                record(5, 0.22, 3e-9),
+            )
+        ]
     )
     text = front_in_words(view)
-    assert "2 on the front, 0 dominated at full budget, 1 at lower budgets" in text
-    assert "Most accurate: trial 3, 80.0 % accuracy at 5.00 nJ" in text
-    assert "Most frugal: trial 2" in text
+    assert "3 on the front, 0 dominated at full budget, 1 at lower budgets" in text
+    assert "Most accurate: trial 3, 80.0 % accuracy at 9.00 nJ" in text
+    assert "Knee: trial 5, 78.0 % accuracy at 3.00 nJ" in text, "neither end"
+    assert "Most frugal: trial 2, 70.0 % accuracy at 2.00 nJ" in text
 
 
 def test_the_stamp_names_source_kind_and_origin():

@@ -155,8 +155,10 @@ def test_terminal_table_calls_a_network_without_shift_layers_float(depths):
 
 def test_terminal_table_says_so_if_nothing_dominates():
     text = printed(run_of(record(1, 0.1, 4e-9, bracket=-1), record(2, 0.3, 3e-9)))
-    assert "None of the 2 on the front dominates the default configuration." in text
+    assert "The one other on the front does not dominate the default configuration." in text
     assert "★" not in text
+    text = printed(run_of(record(1, 0.2, 4e-9, bracket=-1), record(2, 0.3, 3e-9), record(3, 0.1, 5e-9)))
+    assert "None of the 2 others on the front dominates the default configuration." in text
 
 
 def test_terminal_table_says_so_if_the_default_is_the_front():

@@ -222,6 +222,12 @@ class Comparison:
     both: TrialRecord | None
     """Of those that dominate the default, the one with the largest product of gains in the objectives."""
 
+    @property
+    def others(self) -> tuple[TrialRecord, ...]:
+        """The front without any run's own default: the networks of which it is asked whether they dominate
+        the default, so the whole of "2 of 4"."""
+        return tuple(r for r in self.front if r.trial.bracket != DEFAULT_BRACKET)
+
     def gains(self, record: TrialRecord) -> tuple[float, float] | None:
         """(error gain, share of energy saved) of one trial against the default; None without a default."""
         mine, base = objectives(record), self.default and objectives(self.default)

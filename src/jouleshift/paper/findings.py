@@ -131,6 +131,31 @@ WHY = {
 }
 """Why ours may have more or less than the paper, by finding, direction, and what must be true of ours."""
 
+_NOISE = (
+    "After few epochs or on few images much of what networks differ by is chance. A forest spreads chance "
+    "over all hyperparameters, so shares of the loss no larger than their spread over trees rank nothing."
+)
+_MODELLED = (
+    "Modelled energy follows from a network's structure and number formats alone: shift depth decides how "
+    "many multiplications become shifts, and what training sets, such as the learning rate, has no share but "
+    "the forest's own error. The paper's is measured on a float simulation: run time counts, bits do not."
+)
+_OWN_FORESTS = (
+    "Each weight has a forest of its own, which sees the weighted sum and not its parts: shares between "
+    "the ends are no mixture of those at the ends, and what is noise at one weight may lead at the next."
+)
+IMPORTANCE_WHY = {
+    "loss": {"smaller": _NOISE},
+    "emissions": {"modelled": _MODELLED},
+    "weights": {"": _OWN_FORESTS, "smaller": _NOISE, "modelled": _MODELLED},
+}
+"""Why importance may differ from the paper's, by what it is for and what must be true of ours."""
+
+
+def importance_reasons(of: str, conditions: Collection[str]) -> list[str]:
+    """The reasons that apply to the importance for loss or emissions, or over their weights."""
+    return [why for condition, why in IMPORTANCE_WHY[of].items() if condition in ("", *conditions)]
+
 
 def _pair(column: Column) -> tuple[float, float]:
     return column.error, column.spent

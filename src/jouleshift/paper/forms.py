@@ -11,9 +11,17 @@ from jouleshift.analysis.importance import FEWEST, RunImportance, importance_of
 from jouleshift.analysis.pareto import energy_source, objectives
 from jouleshift.errors import BadInput
 from jouleshift.paper.experiments import Experiment
-from jouleshift.paper.findings import IMPORTANT, answers, findings, front_of_runs, most_important
+from jouleshift.paper.findings import (
+    IMPORTANT,
+    answers,
+    findings,
+    front_of_runs,
+    importance_reasons,
+    most_important,
+)
 from jouleshift.paper.pictures import fronts_picture, importance_picture, rates_picture, weights_picture
 from jouleshift.paper.published import Column, Front, published_front, statements
+from jouleshift.paper.readings import readings_csv
 from jouleshift.paper.studies import STUDIES, Study
 from jouleshift.records import CarbonIntensity, Evaluation, Run
 from jouleshift.report.sentences import energy_stamp, origin_in_words
@@ -71,13 +79,15 @@ def _add_others(
     rows += [[question, says if study.table == 2 else "–"] for question, says in IMPORTANT]
     for runs in energies.values():
         front = front_of_runs(digest(runs[study.name]), intensity)
-        told = [*answers(front), *most_important(importance_of(runs[study.name], trees=32))]
+        told = [*answers(front), *most_important(importance_of(runs[study.name]))]
         for row, answer in zip(rows, told, strict=True):
             row.append(answer)
     header = ("finding", "published", *energies)
     shown.add("The same networks under other energies:", header, rows)
     table: list[Row] = [dict(zip(header, row, strict=True)) for row in rows]
     shown.files["energies.csv"] = to_csv(table, header).encode()
+    anew = {name: runs[study.name] for name, runs in energies.items() if name != "ours"}
+    shown.files["readings.csv"] = readings_csv(study.name, anew)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
@@ -183,6 +193,7 @@ def _importance(experiment: Experiment, runs: Runs, intensity: CarbonIntensity) 
     shown = Shown([f"{s['says']} (section {s['section']})." for s in statements(experiment.name)])
     header = ("hyperparameter", f"share of the variance of {which}", "sd over trees")
     shown.add(f"Ours, {_basis(found)}:", header, rows)
+    shown.parts += _reasons(which, experiment, runs)
     shown.parts += [EMISSIONS] if which == "emissions" else []
     table: list[Row] = [{"hyperparameter": e.names[0], "share": e.mean, "sd": e.sd} for e in effects]
     shown.files["csv"] = to_csv(table, ("hyperparameter", "share", "sd")).encode()
@@ -199,12 +210,17 @@ def _weights(experiment: Experiment, runs: Runs, intensity: CarbonIntensity) -> 
     rows = [[name, *(f"{100 * share:.0f}" for share in shares[:, axis])] for axis, name in enumerate(names)]
     header = ["weight on the loss", *(f"{w:.1f}" for w in grid)]
     shown.add(f"Ours, share of the variance in %, {_basis(found)}, a forest for each weight:", header, rows)
-    shown.parts.append(EMISSIONS)
+    shown.parts += [*_reasons("weights", experiment, runs), EMISSIONS]
     lines = zip(grid.tolist(), shares.tolist(), strict=True)
     table: list[Row] = [{"weight": w, **dict(zip(names, line, strict=True))} for w, line in lines]
     shown.files["csv"] = to_csv(table, ("weight", *names)).encode()
     shown.files["png"] = weights_picture(found, experiment.title, _basis(found))
     return shown
+
+
+def _reasons(of: str, experiment: Experiment, runs: Runs) -> list[str]:
+    (study,) = experiment.studies
+    return importance_reasons(of, _conditions(runs[study.name], study))
 
 
 def _known_importance(experiment: Experiment, runs: Runs) -> RunImportance:

@@ -55,7 +55,7 @@ def _tiles(view: Digest) -> list[Markup]:
     if comparison.default is not None:
         tiles.append(
             (
-                f"{len(comparison.dominating)} of {len(points)}",
+                f"{len(comparison.dominating)} of {len(comparison.others)}",
                 "on the front dominate the default configuration"
                 + (", as the search saw it" if view.verification else ""),
             )

@@ -40,17 +40,18 @@ def headline(view: Digest) -> str:
             f"The front holds {count(len(comparison.front), 'network')}, {_span(view)}. The default "
             "configuration has no result, so there is nothing to compare it with."
         )
-    if all(r is comparison.default for r in comparison.front):
+    if not comparison.others:
         alone = _both(comparison.default.values, view.goal.cost)
         if len(view.of("default", "rejected")) == 1:
             return f"Only the default configuration has finished {count(budget, 'epoch')} so far: {alone}."
         return f"Nothing dominates the default configuration: it alone is on the front, with {alone}."
     if not comparison.dominating:
         names = listed([short_name(name) for name in view.goal.objectives])
+        beside = " and the default" if len(comparison.others) < len(comparison.front) else ""
         return (
             "No network on the front dominates the default configuration, that is, none is at least as good "
-            f"in {names} and better in one. On it {'is' if len(comparison.front) == 1 else 'are'} "
-            f"{count(len(comparison.front), 'network')}, {_span(view)}."
+            f"in {names} and better in one. On it {'is' if len(comparison.others) == 1 else 'are'} "
+            f"{count(len(comparison.others), 'network')}{beside}, {_span(view)}."
         )
     return f"{_dominating(view)} {_best(view)}"
 
@@ -181,12 +182,13 @@ def _span(view: Digest) -> str:
 
 def _dominating(view: Digest) -> str:
     comparison = view.comparison
-    winners, size = len(comparison.dominating), len(comparison.front)
+    winners, size = len(comparison.dominating), len(comparison.others)
+    other = "other " if size < len(comparison.front) else ""
     if size == 1:
-        return "The one network on the front dominates the default configuration."
+        return f"The one {other}network on the front dominates the default configuration."
     how_many = "All" if winners == size else f"{winners}"
     verb = "dominates" if winners == 1 else "dominate"
-    return f"{how_many} of the {size} networks on the front {verb} the default configuration."
+    return f"{how_many} of the {size} {other}networks on the front {verb} the default configuration."
 
 
 def _best(view: Digest) -> str:

@@ -210,17 +210,20 @@ def _mark(is_default: bool, wins: bool, floats: bool) -> str:
 
 
 def _caption(comparison: Comparison, goal: Goal) -> str:
-    size, winners = len(comparison.front), len(comparison.dominating)
+    size, winners = len(comparison.others), len(comparison.dominating)
     if comparison.default is None:
         return "The default configuration has no result to compare with."
     kept_out = " and ".join(constraint.text for constraint in broken(comparison.default, goal))
     if kept_out:
         beaten = f" {winners} of {size} on the front dominate it." if size else ""
         return f"The default configuration breaks {kept_out}.{beaten}"
-    if [r.trial.id for r in comparison.front] == [comparison.default.trial.id]:
+    if comparison.front and not size:
         return "The default configuration alone is on the front: nothing dominates it."
+    others = " others" if size < len(comparison.front) else ""
+    if not winners and size == 1:
+        return f"The one{others[:-1]} on the front does not dominate the default configuration."
     if not winners:
-        return f"None of the {size} on the front dominates the default configuration."
+        return f"None of the {size}{others} on the front dominates the default configuration."
     return f"★ {winners} of {size} on the front dominate the default configuration."
 
 
