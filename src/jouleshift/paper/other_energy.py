@@ -17,6 +17,7 @@ from jouleshift.energy.carbon import country_code
 from jouleshift.energy.hardware import load_profile
 from jouleshift.errors import BadInput
 from jouleshift.evaluate import Evaluator
+from jouleshift.paper.readings import FORMAT
 from jouleshift.records import EnergyReading, Evaluation, Run, Value
 
 SOURCES = ("simulated", "deployed")
@@ -65,7 +66,7 @@ def _repriced(run: Run, settings: Mapping[str, Any], tell: Callable[[str], None]
     found = []
     for number, record in enumerate(run.trials, 1):
         if isinstance(record.result, Evaluation):
-            format_ = {name: record.trial.config[name] for name in _FORMAT}
+            format_ = {name: record.trial.config[name] for name in FORMAT}
             energy = price(format_, f"network {number} of {len(run.trials)}")
             if energy is not None:
                 found.append(replace(record, result=replace(record.result, energy=energy)))
@@ -77,10 +78,3 @@ def _country(run: Run, settings: Mapping[str, Any]) -> dict[str, str]:
     """Simulated energy needs a country, which its joules do not depend on, where the run's place is none."""
     named = country_code(str(run.config.get("region", "")))
     return {"region": "DEU"} if settings["energy"] == "simulated" and named is None else {}
-
-
-_FORMAT = (
-    "shift_type", "weight_bits", "activation_integer_bits", "activation_fraction_bits", "rounding",
-    "shift_depth",
-)  # fmt: skip
-"""The hyperparameters that a network's energy depends on."""

@@ -9,12 +9,15 @@ from collections.abc import Mapping, Sequence
 from jouleshift.records import Evaluation, Run
 from jouleshift.report.tables import Row, to_csv
 
+FORMAT = (
+    "shift_type", "shift_depth", "weight_bits", "activation_integer_bits", "activation_fraction_bits",
+    "rounding",
+)  # fmt: skip
+"""The hyperparameters that a network's energy depends on."""
 COLUMNS = (
-    "under", "study", "seed", "trial", "shift_type", "shift_depth", "weight_bits", "activation_integer_bits",
-    "activation_fraction_bits", "rounding", "energy_j", "energy_source", "energy_kind", "energy_origin",
+    "under", "study", "seed", "trial", *FORMAT, "energy_j", "energy_source", "energy_kind", "energy_origin",
     "energy_flags",
 )  # fmt: skip
-_FORMAT = COLUMNS[COLUMNS.index("shift_type") : COLUMNS.index("energy_j")]
 
 
 def readings_csv(study: str, energies: Mapping[str, Sequence[Run]]) -> bytes:
@@ -25,7 +28,7 @@ def readings_csv(study: str, energies: Mapping[str, Sequence[Run]]) -> bytes:
             "study": study,
             "seed": record.trial.seed,
             "trial": record.trial.id,
-            **{setting: record.trial.config.get(setting) for setting in _FORMAT},
+            **{setting: record.trial.config.get(setting) for setting in FORMAT},
             "energy_j": record.result.energy.energy_j,
             "energy_source": record.result.energy.source,
             "energy_kind": record.result.energy.kind,
