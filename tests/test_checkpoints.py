@@ -8,7 +8,7 @@ from jouleshift import store
 from jouleshift.checkpoints import CheckpointKeeper
 from jouleshift.config import StudyConfig
 from jouleshift.journal import Asked, encode
-from jouleshift.records import Trial, TrialRecord
+from jouleshift.records import Failure, Trial, TrialRecord
 from tests.searching import Promoting, in_process, search  # noqa: F401 - a fixture
 
 
@@ -33,3 +33,11 @@ def test_a_trial_without_a_result_costs_no_checkpoint(tmp_path):
     keeper = CheckpointKeeper(tmp_path, StudyConfig(max_budget=9))
     keeper(TrialRecord(Trial(2, {}, 9, 0, parent=1)))
     assert (tmp_path / "1.pt").exists()
+
+
+@pytest.mark.parametrize("budget", [1, 9])
+def test_what_failed_is_never_continued_and_keeps_no_checkpoint(tmp_path, budget):
+    (tmp_path / "2.pt").touch()
+    keeper = CheckpointKeeper(tmp_path, StudyConfig(max_budget=9))
+    keeper(TrialRecord(Trial(2, {}, budget, 0), Failure("timeout", "longer than 1 s"), 1.0))
+    assert list(tmp_path.iterdir()) == []

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from jouleshift import store
+from jouleshift import environment, store
 from jouleshift.errors import BadInput
 from jouleshift.journal import Asked, Finished, read_events, records
 from jouleshift.records import Failure, Trial, to_json
@@ -58,6 +59,40 @@ def test_a_journal_torn_at_any_byte_keeps_all_whole_lines_and_goes_on(tmp_path):
             assert journal.torn_bytes == cut - ([0, *ends][complete])
             journal.append(EVENTS[4])
         assert read_events(directory / store.JOURNAL)[0] == [*EVENTS[:complete], EVENTS[4]]
+
+
+@pytest.mark.parametrize("mark", [b"\r", b"\x0b", b"\x1c", b"\r\0\0"])
+def test_whatever_a_torn_line_holds_it_is_one(tmp_path, mark):
+    path = write(tmp_path, EVENTS[:2])
+    with path.open("ab") as file:
+        file.write(b'{"event":"fin' + mark + b"x")
+    assert read_events(path)[0] == EVENTS[:2]
+    assert read_events(path)[2] == 14 + len(mark)
+
+
+def test_who_may_not_write_a_run_is_told_who_does(tmp_path, monkeypatch):
+    class Refused(FileLock):
+        def acquire(self, *_, **__):
+            raise PermissionError(13, "Permission denied")
+
+    with Journal(tmp_path):
+        monkeypatch.setattr(store, "FileLock", Refused)
+        assert f"Process {os.getpid()} on " in store.written_in_words(tmp_path, datetime.now(UTC))
+        monkeypatch.setattr(store, "FileLock", FileLock)
+    (tmp_path / "run.lock").touch()
+    monkeypatch.setattr(store, "FileLock", Refused)
+    assert store.written_since(tmp_path) is None
+    monkeypatch.setattr(Path, "open", Refused.acquire)
+    with pytest.raises(BadInput, match=r"cannot tell whether .* is being written: Permission denied"):
+        store.written_since(tmp_path)
+
+
+@pytest.mark.parametrize("entry", [{}, 3, {"duration_s": 1.0}, {"duration_s": "1", "energy_j": 2.0}])
+def test_a_cost_without_its_numbers_is_named(tmp_path, entry):
+    path = tmp_path / store.ENVIRONMENT
+    path.write_text(json.dumps({"search_energy": [{"duration_s": 1.0, "energy_j": None}, entry]}))
+    with pytest.raises(BadInput, match=r"env\.json: search_energy has .*: restore it"):
+        environment.read(path)
 
 
 def test_a_flipped_bit_in_the_last_line_is_a_torn_line_and_elsewhere_an_error_naming_it(tmp_path):
@@ -200,10 +235,10 @@ def test_a_directory_that_cannot_be_made_is_one_line(tmp_path):
 )
 def test_an_environment_that_was_damaged_is_named(text, tmp_path):
     path = tmp_path / store.ENVIRONMENT
-    assert store.read_environment(path) == {}
+    assert environment.read(path) == {}
     path.write_text(text)
     with pytest.raises(BadInput, match=r"env\.json"):
-        store.read_environment(path)
+        environment.read(path)
 
 
 def test_atomic_write_leaves_the_old_file_when_it_fails(tmp_path, monkeypatch):

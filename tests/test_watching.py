@@ -96,6 +96,19 @@ def test_elsewhere_it_writes_a_line_a_trial_and_ends_with_the_run(started):
     assert lines[2].startswith("[3/10] trial 3 (3 epochs): accuracy 75.0 %")
 
 
+def test_a_run_begun_anew_is_watched_from_its_beginning(started):
+    run, journal = started
+    followed = watching.Followed.of(run)
+    assert len(followed.more()) == 5
+    journal.__exit__(None, None, None)
+    store.set_aside(run)
+    with store.Journal(run) as anew:
+        (run / store.CONFIG).write_text(RUN_SETTINGS)
+        anew.append(Asked(Trial(1, {}, 9, 0)))
+        assert followed.more() == anew.events
+    assert [event.trial.id for event in followed.running] == [1]
+
+
 def test_a_run_that_nobody_writes_is_shown_once(tmp_path, started):
     run, journal = started
     journal.__exit__(None, None, None)

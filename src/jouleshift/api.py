@@ -141,7 +141,7 @@ def _run(study: StudyConfig, out: Path, watcher: Watcher) -> str | None:
                 keeper(record)
                 update_page()
 
-            rules = rules_of(study, spent.duration_s, spent.energy_j)
+            rules = rules_of(study, spent.duration_s, spent.energy_j, spent.now.origin)
             return run_study(
                 scheduler, workers, journal, study.trials, watcher.progress, tidy, rules, bool(changed)
             )

@@ -77,7 +77,7 @@ def write_head(
     now = {**environment.describe(), **facts, "seed": study.seed, "energy_source": study.energy}
     path = out / store.ENVIRONMENT
     if path.is_file():
-        begun = store.read_environment(path)
+        begun = environment.read(path)
         _refuse_other_data(study, out, begun, now)
         refuse_other_prices(study, out, begun, now)
         changed = environment.differences(begun, now)

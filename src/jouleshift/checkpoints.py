@@ -25,9 +25,11 @@ class CheckpointKeeper:
             return
         if record.trial.parent is not None:
             self._drop(record.trial.parent)
-        if record.trial.budget < self._full_budget and not self._continues:
+        paused = record.trial.budget < self._full_budget
+        if not isinstance(record.result, Evaluation) or (paused and not self._continues):
             self._drop(record.trial.id)
-        if record.trial.budget < self._full_budget or not isinstance(record.result, Evaluation):
+            return
+        if paused:
             return
         candidates = (*self._front, record)
         self._front = front_of(candidates, self._goal)

@@ -162,7 +162,10 @@ class StudyConfig(Config):
         float | None, Field(gt=0, description="start no trial after so many joules of this machine")
     ] = None
     stop_stagnation: Annotated[
-        int | None, Field(ge=1, description="stop when so many trials enlarge the front by less than 1 %")
+        int | None,
+        Field(
+            ge=1, description="stop when so many trials of the full budget enlarge the front by less than 1 %"
+        ),
     ] = None
     space: Annotated[
         Mapping[str, Any],

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from jouleshift import store
+from jouleshift import environment, store
 from jouleshift.energy.counters import detect
 from jouleshift.energy.schedule import IntensitySeries
 from jouleshift.energy.spent import Spent, spent
@@ -49,13 +49,13 @@ def counted(run: Path, power_w: float | None) -> Iterator[SoFar]:
     finally:
         path = run / store.ENVIRONMENT
         if cost is not None and path.is_file():
-            environment = store.read_environment(path)
-            environment.setdefault("search_energy", []).append(_entry(cost))
-            store.write_atomically(path, json.dumps(environment, indent=2, ensure_ascii=False) + "\n")
+            found = environment.read(path)
+            found.setdefault("search_energy", []).append(_entry(cost))
+            store.write_atomically(path, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
 
 
 def _with_earlier(run: Path, cost: Spent) -> SoFar:
-    entries = store.read_environment(run / store.ENVIRONMENT).get("search_energy", [])
+    entries = environment.read(run / store.ENVIRONMENT).get("search_energy", [])
     joules = [entry["energy_j"] for entry in entries]
     before_j = None if None in joules else sum(joules, 0.0)
     return SoFar(cost, sum(entry["duration_s"] for entry in entries), before_j)

@@ -3,6 +3,7 @@
 Collected without importing the libraries it names, and written into every run as env.json.
 """
 
+import json
 import os
 import platform
 import subprocess
@@ -11,6 +12,8 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from jouleshift.errors import BadInput
 
 LIBRARIES = (
     "jouleshift",
@@ -29,6 +32,16 @@ LIBRARIES = (
     "moocore",
     "plotly",
 )
+"""Whose versions are kept."""
+_READ = {
+    "versions": dict,
+    "max_depth": int,
+    "classes": list,
+    "images": dict,
+    "search_energy": list,
+    "profile_digest": str,
+}
+"""What is read of a run's env.json, and as what."""
 
 
 def versions() -> dict[str, str | None]:
@@ -79,3 +92,34 @@ def _cpu_name() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What `env.json` says, nothing where there is none. Raises `BadInput`, also where it says something else
+    than it should of what is read there."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise BadInput(f"cannot read {path}: {error}") from None
+    if not isinstance(found, dict):
+        raise BadInput(f"{path} holds no JSON object: restore it, or delete it to do without")
+    for name, kind in _READ.items():
+        if name in found and not isinstance(found[name], kind):
+            raise BadInput(f"{path}: {name} is {json.dumps(found[name])[:60]}: restore it")
+    for entry in found.get("search_energy", []):
+        if not _tells_cost(entry):
+            raise BadInput(f"{path}: search_energy has {json.dumps(entry)[:60]}: restore it")
+    return found
+
+
+def _tells_cost(entry: Any) -> bool:
+    """Whether an entry of `search_energy` has what is counted together: seconds, and joules or null."""
+    numbers = (int, float)
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("duration_s"), numbers)
+        and "energy_j" in entry
+        and isinstance(entry["energy_j"], (*numbers, type(None)))
+    )

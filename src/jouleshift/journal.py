@@ -99,7 +99,7 @@ def read_events(path: Path, start: int = 0, running: Iterable[int] = ()) -> tupl
     try:
         with path.open("rb") as file:
             file.seek(start)
-            lines = file.read().splitlines(keepends=True)
+            lines = _lines(file.read())
     except FileNotFoundError:
         return [], 0, 0
     except OSError as error:
@@ -121,6 +121,12 @@ def read_events(path: Path, start: int = 0, running: Iterable[int] = ()) -> tupl
         events.append(event)
         intact += len(raw)
     return events, intact, 0
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """Lines with their ends. Only a newline ends one: torn bytes may hold any other mark."""
+    *whole, rest = data.split(b"\n")
+    return [line + b"\n" for line in whole] + ([rest] if rest else [])
 
 
 def _follow(event: Event | None, begun: set[int]) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
+from jouleshift import environment
 from jouleshift.config import StudyConfig
 from jouleshift.errors import BadInput
 from jouleshift.journal import Event, encode, read_events, records
@@ -35,14 +36,6 @@ _LOCK = "run.lock"
 _HOLDER = "run.holder.json"
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
 """Stands for an unknown time."""
-_READ_OF_ENVIRONMENT = {
-    "versions": dict,
-    "max_depth": int,
-    "classes": list,
-    "images": dict,
-    "search_energy": list,
-    "profile_digest": str,
-}
 _PATIENCE_S = 1.0
 """A reader that looks whether the lock is held holds it for a moment."""
 
@@ -130,14 +123,29 @@ def written_since(directory: Path) -> datetime | None:
     """Since when a process has been writing this run; None where none is."""
     if not (directory / _LOCK).exists():  # who only looks leaves no file
         return None
-    lock = FileLock(directory / _LOCK)
-    try:
-        with lock.acquire(timeout=0):
-            return None
-    except Timeout:
-        return datetime.fromisoformat(_holder(directory).get("since", _LONG_AGO.isoformat()))
-    except OSError:
+    if not _is_held(directory / _LOCK):
         return None
+    return datetime.fromisoformat(_holder(directory).get("since", _LONG_AGO.isoformat()))
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether a process holds the lock."""
+    try:
+        with FileLock(lock).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # who may not write the file can still ask for a shared lock
+        import fcntl
+
+        try:
+            with lock.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError as error:
+            raise BadInput(f"cannot tell whether {lock.parent} is being written: {error.strerror}") from None
+        return False
 
 
 def is_beginning(directory: Path) -> bool:
@@ -216,7 +224,7 @@ def read_run(directory: Path) -> Run:
     return Run(
         path=directory.resolve() if directory.name in ("", "..") else directory,
         config=read_settings(directory).model_dump(mode="json"),
-        env=read_environment(directory / ENVIRONMENT),
+        env=environment.read(directory / ENVIRONMENT),
         trials=trials,
         verified=verified,
     )
@@ -239,23 +247,6 @@ def refuse_lost(directory: Path) -> None:
     """Raise `BadInput` where a run is there without its journal."""
     if (directory / CONFIG).is_file() and not (directory / JOURNAL).is_file():
         raise BadInput(f"{directory} has lost {JOURNAL}, its trials: restore it, or start anew with --fresh")
-
-
-def read_environment(path: Path) -> dict[str, Any]:
-    """What `env.json` says, nothing where there is none. Raises `BadInput`, also where it says something else
-    than it should of what is read there."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise BadInput(f"cannot read {path}: {error}") from None
-    if not isinstance(found, dict):
-        raise BadInput(f"{path} holds no JSON object: restore it, or delete it to do without")
-    for name, kind in _READ_OF_ENVIRONMENT.items():
-        if name in found and not isinstance(found[name], kind):
-            raise BadInput(f"{path}: {name} is {json.dumps(found[name])[:60]}: restore it")
-    return found
 
 
 def _runs_beside(directory: Path) -> Iterator[Path]:

@@ -38,6 +38,8 @@ class Followed:
     events: list[Event] = field(default_factory=list)
     trials: dict[int, Trial] = field(default_factory=dict)
     _read: int = 0
+    _file: int | None = None
+    """The journal's number in its file system."""
 
     @classmethod
     def of(cls, directory: Path) -> "Followed":
@@ -45,11 +47,22 @@ class Followed:
         return cls(store.read_run(directory), directory / store.JOURNAL)
 
     def more(self) -> list[Event]:
-        """What was written since the last time."""
+        """What was written since the last time; of a run that was started anew, everything."""
+        self._notice_another()
         found, self._read, _ = read_events(self.path, self._read, (e.trial.id for e in self.running))
         self.events += found
         self.trials |= {event.trial.id: event.trial for event in found if isinstance(event, Asked)}
         return found
+
+    def _notice_another(self) -> None:
+        """Forget a run that --fresh has put another in the place of."""
+        try:
+            file = self.path.stat().st_ino
+        except FileNotFoundError:
+            return
+        if self._file not in (None, file):
+            self.run, self.events, self.trials, self._read = store.read_run(self.path.parent), [], {}, 0
+        self._file = file
 
     @property
     def wanted(self) -> int:
@@ -93,13 +106,12 @@ def _until_it_ends(
     draw: Callable[[], object] = lambda: None,
     tell: Callable[[Finished, int], None] = lambda event, number: None,
 ) -> None:
-    due, finished = 0.0, 0
+    due = 0.0
     while True:
         goes_on = store.written_since(followed.path.parent) is not None
-        for event in followed.more():
-            if isinstance(event, Finished):
-                finished += 1
-                tell(event, finished)
+        new = [event for event in followed.more() if isinstance(event, Finished)]
+        for number, event in enumerate(new, len(followed.finished) - len(new) + 1):
+            tell(event, number)
         began = time.monotonic()
         if began >= due:
             draw()

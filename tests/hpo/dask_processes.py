@@ -1,6 +1,7 @@
 """A Dask scheduler and workers, processes that can be killed; a worker leaves on SIGTERM as at its limit."""
 
 import contextlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,13 +42,17 @@ class DaskProcesses(contextlib.AbstractContextManager):
         self.scheduler, self.address = self._start(_SCHEDULER)
         self.workers = [self.add() for _ in range(workers)]
 
-    def add(self, resource: str = "") -> subprocess.Popen:
-        return self._start(_WORKER, self.address, str(self.folder), resource)[0]
+    def add(self, resource: str = "", **environment: str) -> subprocess.Popen:
+        return self._start(_WORKER, self.address, str(self.folder), resource, **environment)[0]
 
-    def _start(self, code: str, *arguments: str) -> tuple[subprocess.Popen, str]:
+    def _start(self, code: str, *arguments: str, **environment: str) -> tuple[subprocess.Popen, str]:
         with (self.folder / "dask.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=log, text=True
+                [sys.executable, "-c", code, *arguments],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={**os.environ, **environment},
             )
         self.__dict__.setdefault("_all", []).append(process)
         return process, process.stdout.readline().strip()

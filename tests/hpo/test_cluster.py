@@ -55,8 +55,7 @@ def test_workers_die_and_join_and_every_trial_has_its_result(tmp_path):
         assert pool.free == 0
         time.sleep(0.5)
         dask.workers[0].kill()
-        until(lambda: pool.free == 0 and notes)
-        assert "trial 1 runs again" in notes[-1]
+        until(lambda: pool.free == 0 and any("trial 1 runs again" in note for note in notes))
         dask.add()
         (done,) = collect(pool, 1)
         assert (done.trial.id, type(done.result)) == (1, Evaluation)
@@ -83,6 +82,54 @@ def test_a_worker_at_its_time_limit_hands_its_trial_on(tmp_path):
         (done,) = collect(pool, 1)
     assert isinstance(done.result, Evaluation)
     assert [note.partition("; ")[2] for note in notes] == ["trial 1 runs again"]
+
+
+def test_a_worker_that_cannot_start_trials_gets_none_and_others_do_them(tmp_path):
+    notes = []
+    with DaskProcesses(tmp_path, workers=1) as dask, pool_of(dask, tmp_path, notes=notes) as pool:
+        dask.add(TOY_KILLED="1")
+        until(lambda: pool.free == 2)
+        for number in (1, 2):
+            pool.submit(trial(number))
+        assert {done.trial.id for done in collect(pool, 2)} == {1, 2}
+        assert pool.free == 1
+    assert [note.partition(" gets no more trials: ")[2][:26] for note in notes] == [
+        "a worker ended while start"
+    ]
+
+
+def test_where_no_worker_can_start_trials_the_search_ends_in_one_line(tmp_path):
+    with DaskProcesses(tmp_path, workers=0) as dask:
+        dask.add(TOY_KILLED="1")
+        pool = pool_of(dask, tmp_path)
+        with pytest.raises(BadInput, match=r"no worker of tcp://.* can start trials"), pool:
+            pass
+
+
+def test_a_trial_that_loses_too_many_workers_is_to_blame(tmp_path, monkeypatch):
+    monkeypatch.setattr("jouleshift.hpo.cluster.LOSSES", 1)
+    with DaskProcesses(tmp_path, workers=1) as dask, pool_of(dask, tmp_path) as pool:
+        pool.submit(trial(1, "hang"))
+        time.sleep(0.5)
+        dask.workers[0].kill()
+        (done,) = collect(pool, 1)
+    assert (done.result.kind, done.result.message) == ("crashed", "1 worker lost while it ran")
+
+
+def test_a_trained_trial_says_that_nobody_measures_it_and_no_more_are_trained(tmp_path):
+    notes = []
+    with (
+        DaskProcesses(tmp_path, workers=1) as dask,
+        pool_of(dask, tmp_path, measure_on="egde", notes=notes) as pool,
+    ):
+        pool.submit(trial(1))
+        waits = "trial 1 is trained and waits for a worker with the resource egde to be measured"
+        until(lambda: pool.wait() is None and waits in notes)
+        assert pool.free == 0
+        dask.add("egde")
+        (done,) = collect(pool, 1)
+        assert isinstance(done.result, Evaluation)
+        until(lambda: pool.free == 1)
 
 
 def test_limits_of_a_trial_hold_on_a_cluster(tmp_path):

@@ -79,6 +79,14 @@ def test_a_worker_that_dies_while_starting_is_a_bug_of_ours(tmp_path):
         pass
 
 
+def test_a_worker_that_is_killed_whenever_it_starts_ends_the_search_in_one_line(tmp_path):
+    with workers(tmp_path, {"starts": str(tmp_path / "starts")}) as pool:
+        pool.submit(trial(1, "killed"))  # its process, the first one, is killed; no later one ever starts
+        with pytest.raises(BadInput, match=r"ended while starting \(exit code -9\).*same command continues"):
+            pool.wait()
+    assert len((tmp_path / "starts").read_text()) == 4
+
+
 def test_two_workers_run_at_once_and_none_survives_the_pool(tmp_path):
     before = set(psutil.Process().children(recursive=True))
     with workers(tmp_path, count=2) as pool:

@@ -3,10 +3,12 @@
 import json
 import time
 from dataclasses import replace
+from itertools import pairwise
 
 import moocore
 import numpy as np
 import pytest
+from ConfigSpace import ConfigurationSpace, ForbiddenGreaterThanRelation, Integer
 from scipy.optimize import check_grad
 
 from jouleshift.errors import BadInput
@@ -289,3 +291,32 @@ def test_time_of_a_proposal_at_200_trials():
     start = time.process_time()
     Driver(scheduler).run(20)
     assert (time.process_time() - start) / 20 < 0.06, "twice the 30 ms aimed at, for slow machines"
+
+
+def test_each_proposal_has_a_preference_of_its_own(monkeypatch):
+    """`parego` takes the weights of the proposal's number, so each must be told another."""
+    numbers = []
+
+    def recording(situation):
+        numbers.append(situation.number)
+        return lambda mean, sd: mean.sum(axis=1) * 0 + 1
+
+    monkeypatch.setattr(mo_hyperband, "find_acquisition", lambda name: recording)
+    driver = Driver(search())
+    driver.run(40)
+    assert len(numbers) > 20
+    assert numbers == sorted(set(numbers))
+
+
+def test_a_space_that_allows_one_in_thousands_is_not_taken_for_exhausted():
+    space = ConfigurationSpace()
+    ordered = [Integer(f"w{i}", (1, 512), default=1 + 50 * i) for i in range(6)]
+    space.add(*ordered)
+    for smaller, larger in pairwise(ordered):
+        space.add(ForbiddenGreaterThanRelation(smaller, larger))
+    scheduler = make_scheduler("mo-hyperband", space, max_budget=9, seed=1)
+    for _ in range(30):
+        trial = scheduler.ask()
+        weights = [trial.config[f"w{i}"] for i in range(6)]
+        assert weights == sorted(weights)
+        scheduler.tell(trial, {"error": 1 / (1 + weights[0]), "energy_j": sum(weights) * 1e-6})

@@ -37,7 +37,7 @@ def test_epochs_are_counted_from_where_the_parent_stopped():
 def test_epochs_are_what_the_fidelity_costs(fidelity, epochs):
     """A trial of three and its promotion to nine, where trials continue and where they start again."""
     (rule,) = rules_of(
-        StudyConfig(fidelity=fidelity, stop_epochs=epochs, max_budget=9), lambda: 0.0, lambda: None
+        StudyConfig(fidelity=fidelity, stop_epochs=epochs, max_budget=9), lambda: 0.0, lambda: None, ""
     )
     rule.asked(Trial(1, {}, 3, 0))
     assert rule.reason() is None
@@ -70,18 +70,38 @@ def test_a_front_that_stands_still_stagnates_and_one_that_grows_does_not():
     for number in (3, 4, 5):
         assert rule.reason() is None
         rule.finished(ended(number, 0.6, 6.0))
-    assert "3 trials added less than 1 %" in rule.reason()
+    assert "3 trials of the full budget added less than 1 %" in rule.reason()
     rule.finished(ended(6, 0.4, 4.0))
     assert rule.reason() is None
 
 
-def test_lower_budgets_and_failures_count_as_trials_that_added_nothing():
+def test_failures_count_as_trials_that_added_nothing_and_lower_budgets_do_not_count():
     rule = Stagnation(2, full_budget=9)
     rule.finished(ended(1, 0.5, 5.0))
-    rule.finished(ended(2, 0.9, 9.0, budget=3))
+    for number in range(2, 40):
+        rule.finished(ended(number, 0.9, 9.0, budget=3))
+    rule.finished(ended(40, 0.6, 6.0))
     assert rule.reason() is None
-    rule.finished(TrialRecord(Trial(3, {}, 9, 0), Failure("crashed", "x"), 1.0))
+    rule.finished(TrialRecord(Trial(41, {}, 9, 0), Failure("crashed", "x"), 1.0))
     assert rule.reason() is not None
+
+
+def test_each_setting_reads_its_own_meter():
+    seconds, joules = (lambda: 7.0), (lambda: 30.0)
+    study = StudyConfig(max_budget=9, stop_time_s=7, stop_energy_j=31)
+    time, energy = rules_of(study, seconds, joules, "time × 50 W assumed")
+    assert time.reason() == "7 s of 7 s"
+    assert energy.reason() is None
+    (energy,) = rules_of(StudyConfig(stop_energy_j=30), seconds, joules, "time × 50 W assumed")
+    assert energy.reason() == "30 J of 30 J (time × 50 W assumed)"
+    (stagnation,) = rules_of(StudyConfig(max_budget=9, stop_stagnation=1), seconds, joules, "")
+    for number in (1, 2):
+        assert stagnation.reason() is None
+        stagnation.finished(ended(number, 0.5, 5.0))
+    assert (
+        stagnation.reason()
+        == "1 trial of the full budget added less than 1 % to the hypervolume of the front"
+    )
 
 
 def test_before_the_first_result_at_the_full_budget_nothing_stagnates():

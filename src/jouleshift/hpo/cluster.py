@@ -27,7 +27,9 @@ from jouleshift.errors import BadInput
 from jouleshift.hpo import remote
 from jouleshift.hpo.executor import Done, OnEpoch, OnNote, Work
 from jouleshift.hpo.jobqueue import submitted
+from jouleshift.hpo.seat import NotStarted
 from jouleshift.records import Failure, Trial, result_from_json, to_json
+from jouleshift.words import count
 
 LOSSES = 10
 """How many workers a trial may lose."""
@@ -69,6 +71,7 @@ class ClusterWorkers:
         self._losses: dict[int, int] = {}
         self._trainers: set[str] = set()
         self._meters: set[str] = set()
+        self._unfit: set[str] = set()
         self._looked_s = -_LOOK_S
         self._open = ExitStack()
         self.facts: Mapping[str, Any] = {}
@@ -92,8 +95,13 @@ class ClusterWorkers:
 
     @property
     def free(self) -> int:
+        """How many more trials can be submitted now: none while as many as there are trainers are trained and
+        wait to be measured, which more would only join."""
         self._look()
-        waiting = sum(task.trained_s is None for task in self._waiting)
+        to_measure = sum(task.trained_s is not None for task in self._waiting)
+        if to_measure >= max(1, len(self._trainers)):
+            return 0
+        waiting = len(self._waiting) - to_measure
         return max(0, len(self._idle(self._trainers)) - waiting)
 
     def submit(self, trial: Trial) -> None:
@@ -106,7 +114,8 @@ class ClusterWorkers:
         for task in self._waiting:
             if self._losses.get(task.trial.id, 0) >= LOSSES:
                 self._waiting.remove(task)
-                return Done(task.trial, Failure("crashed", f"{LOSSES} workers were lost while it ran"), 0.0)
+                lost = f"{count(LOSSES, 'worker')} lost while it ran"
+                return Done(task.trial, Failure("crashed", lost), 0.0)
         try:
             event = self._events.get(timeout=_LOOK_S)
         except queue.Empty:
@@ -131,10 +140,19 @@ class ClusterWorkers:
         except (CancelledError, KilledWorker):
             self._lost(placed)
             return None
+        except NotStarted as error:
+            self._set_aside(placed.worker, error)
+            self._lost(placed)
+            return None
         del self._placed[future.key]
         task, result, took_s = placed.task, answer["result"], answer["duration_s"]
         if result is None:
             self._waiting.append(_Task(task.trial, took_s))
+            if not self._meters:
+                self._note(
+                    f"trial {task.trial.id} is trained and waits for a worker with the resource "
+                    f"{self._measure_on} to be measured"
+                )
             return None
         if task.trained_s is not None and "kind" not in result:
             result["train_s"] = round(task.trained_s, 3)
@@ -173,7 +191,10 @@ class ClusterWorkers:
                     time.sleep(0.1)
                     self._look()
                 if worker in self._trainers:
-                    return future.result()
+                    try:
+                        return future.result()
+                    except NotStarted as error:
+                        self._set_aside(worker, error)
             time.sleep(0.1)
 
     def _submit(self, worker: str, function: Callable[..., Any], *arguments: Any) -> Future:
@@ -185,8 +206,9 @@ class ClusterWorkers:
             return
         if self._client.status == "running":
             there = self._client.scheduler_info(n_workers=-1)["workers"]
-            self._meters = {name for name, told in there.items() if self._measure_on in told["resources"]}
-            self._trainers = set(there) - self._meters
+            fit = {name: told for name, told in there.items() if name not in self._unfit}
+            self._meters = {name for name, told in fit.items() if self._measure_on in told["resources"]}
+            self._trainers = set(fit) - self._meters
         if self._client.status != "running":
             raise BadInput(
                 f"the Dask scheduler of {self._where} is gone; finished trials are kept, and the same "
@@ -196,12 +218,28 @@ class ClusterWorkers:
         for placed in [p for p in self._placed.values() if p.worker not in self._trainers | self._meters]:
             self._lost(placed)
 
+    def _set_aside(self, worker: str, error: NotStarted) -> None:
+        """Give a worker nothing more whose processes do not start: it would take every trial and end none.
+
+        Raises BadInput where no other is there.
+        """
+        self._unfit.add(worker)
+        self._note(f"worker {worker} gets no more trials: {error}")
+        self._trainers.discard(worker)
+        self._meters.discard(worker)
+        if not self._trainers:
+            raise BadInput(
+                f"no worker of {self._where} can start trials ({error}); finished trials are kept, and the "
+                "same command continues"
+            )
+
     def _lost(self, placed: _Placed) -> None:
         del self._placed[placed.future.key]
         placed.future.cancel()
         trial = placed.task.trial
         self._losses[trial.id] = self._losses.get(trial.id, 0) + 1
-        self._note(f"worker {placed.worker} is gone; trial {trial.id} runs again")
+        if placed.worker not in self._unfit:
+            self._note(f"worker {placed.worker} is gone; trial {trial.id} runs again")
         self._waiting.insert(0, placed.task)
 
     def _idle(self, workers: set[str]) -> list[str]:

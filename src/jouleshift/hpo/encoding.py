@@ -45,6 +45,14 @@ class Encoding:
         """Random vectors by the space's own priors, inactive hyperparameters as NaN."""
         return self._deactivated(self._columns(n, rng))
 
+    def sample_allowed(self, n: int, rng: np.random.Generator) -> Vectors:
+        """Random vectors that no forbidden clause rules out, by the space's own sampler, a thousand times
+        slower. Where it has no such clause `sample` gives those already, and this one none."""
+        if not self.space.forbidden_clauses:
+            return np.empty((0, len(self.names)))
+        self.space.seed(int(rng.integers(2**31)))
+        return np.stack([np.array(self.space.sample_configuration().get_array()) for _ in range(n)])
+
     def mutate(self, parents: Vectors, rng: np.random.Generator) -> Vectors:
         """Each parent with one hyperparameter changed for certain and any other with a chance of one in d."""
         fresh = self._columns(len(parents), rng)

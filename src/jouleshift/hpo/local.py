@@ -6,13 +6,15 @@ turn; where there are none, the variable is left alone.
 
 import os
 import queue
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from jouleshift.errors import BadInput
 from jouleshift.hpo.executor import Done, OnEpoch, OnNote, Work
-from jouleshift.hpo.seat import Seat
+from jouleshift.hpo.seat import NotStarted, Seat
 from jouleshift.records import Trial, result_from_json, to_json
 
 
@@ -50,7 +52,8 @@ class LocalWorkers:
 
     def __enter__(self) -> "LocalWorkers":
         try:
-            answer = self._seats[0].open()
+            with _outside_told():
+                answer = self._seats[0].open()
         except BaseException:
             self.close()
             raise
@@ -81,7 +84,8 @@ class LocalWorkers:
             else:
                 self._on_note(event)
         self._idle.append(event.seat)
-        return event.done.result()
+        with _outside_told():
+            return event.done.result()
 
     def _noted(self, note: str) -> None:
         self._events.put(note)
@@ -91,6 +95,17 @@ class LocalWorkers:
         result, duration_s = seat.run(message, lambda epoch: self._events.put(_Epoch(trial, epoch)))
         assert result is not None
         return Done(trial, result_from_json(result), duration_s)
+
+
+@contextmanager
+def _outside_told() -> Iterator[None]:
+    """Who kills processes that start, as a system without memory does, is no bug of ours."""
+    try:
+        yield
+    except NotStarted as error:
+        if not error.killed:
+            raise
+        raise BadInput(f"{error}; finished trials are kept, and the same command continues") from None
 
 
 def visible_gpus() -> Sequence[str]:

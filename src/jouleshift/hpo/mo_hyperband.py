@@ -54,7 +54,8 @@ _MAX_PAUSED, _KEPT_PAUSED = 300, 200
 """Paused trials: where there are more, those furthest behind the front of their rung are given up."""
 _CHECKED = 50
 """Of so many recorded proposals one is made anew."""
-_TRIES = 100
+_TRIES, _DRAWN = 100, 20
+"""Random configurations looked at for one, and drawn by the space itself where it forbids those."""
 
 
 class MoHyperband(Scheduler):
@@ -102,12 +103,15 @@ class MoHyperband(Scheduler):
         if prior is not None:
             return prior
         if self._knows_too_little:
-            found = self._first_legal(self._known.sample(_TRIES, rng))
+            found = self._first_legal(self._known.sample(_TRIES, rng)) or self._first_legal(self._drawn(rng))
             if found is not None or not self._paused:
                 return found
         gain = self._learn(rng)
-        candidates, promise = self._candidates(gain, rng)
+        candidates, promise = self._ranked(self._candidates(rng), gain)
         new = self._first_legal(candidates)
+        if new is None:
+            candidates, promise = self._ranked(self._drawn(rng), gain)
+            new = self._first_legal(candidates)
         rungs = [self._prospects.rung(self._trials[i]) for i in self._paused]
         worth = self._gain_of(self._paused, gain) / self._missing[1:][rungs] ** self.thrift
         if self._paused and (new is None or worth.max() > promise / self._missing[0] ** self.thrift):
@@ -189,8 +193,13 @@ class MoHyperband(Scheduler):
         """Expected improvement of trials already begun."""
         return gain(*self._prospects.of_trials(ids)) if ids else np.zeros(0)
 
-    def _candidates(self, gain: Gain, rng: np.random.Generator) -> tuple[Vectors, float]:
-        """Configurations, the most promising first, and the expected improvement of that one."""
+    def _drawn(self, rng: np.random.Generator) -> Vectors:
+        """Where forbidden clauses leave so little that no candidate is legal: some that are."""
+        vectors = self._encoding.sample_allowed(_DRAWN, rng)
+        return vectors[self._known.keeps(self._known.values(vectors))]
+
+    def _candidates(self, rng: np.random.Generator) -> Vectors:
+        """Random configurations, and mutations of the best so far."""
         tried = self._prospects.data
         predicted, _ = self._prospects.of_trials(tried)
         vectors = np.stack([self._prospects.vectors[i] for i in tried])
@@ -199,7 +208,11 @@ class MoHyperband(Scheduler):
             predicted, vectors = predicted[keeping], vectors[keeping]
         parents = vectors[pareto_mask(predicted[:, : self._front.shape[1]])]
         mutated = self._encoding.mutate(parents[rng.integers(len(parents), size=_MUTATED)], rng)
-        candidates = np.vstack([self._known.sample(_RANDOM, rng), mutated])
+        return np.vstack([self._known.sample(_RANDOM, rng), mutated])
+
+    def _ranked(self, candidates: Vectors, gain: Gain) -> tuple[Vectors, float]:
+        """The candidates that keep the known limits, the most promising first, and the expected improvement
+        of that one."""
         known = self._known.values(candidates)
         keeping = self._known.keeps(known)
         candidates, known = candidates[keeping], known[keeping]

@@ -27,6 +27,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import IO, Any
 
 import psutil
@@ -42,6 +43,18 @@ _POLL_S = 0.5
 
 Message = Mapping[str, Any]
 Result = dict[str, Any] | None
+
+
+class NotStarted(RuntimeError):  # noqa: N818 - it names what happened
+    """A worker process that ended before it was ready: its exit code, and where its last words are."""
+
+    def __init__(self, code: int, log: Path) -> None:
+        super().__init__(code, log)
+        self.killed = code in _FROM_OUTSIDE
+
+    def __str__(self) -> str:
+        code, log = self.args
+        return f"a worker ended while starting (exit code {code}): {log}"
 
 
 class Seat:
@@ -60,7 +73,8 @@ class Seat:
     def open(self) -> Message:
         """Start the process and wait until it is ready: its first answer.
 
-        Raises BadInput where it refuses the set-up, RuntimeError where it dies of itself.
+        Raises BadInput where it refuses the set-up, NotStarted where it dies of itself or is killed again and
+        again.
         """
         for attempt in range(1, ATTEMPTS + 1):
             process = self._start()
@@ -70,12 +84,12 @@ class Seat:
             code = process.exit_code()
             if code not in _FROM_OUTSIDE or attempt == ATTEMPTS or self._closed:
                 break
-        raise RuntimeError(f"a worker ended while starting (exit code {code}): {self._work.log}")
+        raise NotStarted(code, self._work.log)
 
     def run(
         self, message: Message, on_epoch: Callable[[Message], None] = lambda epoch: None
     ) -> tuple[Result, float]:
-        """The result of a trial as plain JSON, and how many seconds it took."""
+        """The result of a trial as plain JSON, and how many seconds it took. Raises as `open` does."""
         for attempt in range(1, ATTEMPTS + 1):
             process = self._process or self._opened()
             try:

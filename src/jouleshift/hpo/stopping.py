@@ -56,23 +56,28 @@ class Epochs(Rule):
 
 
 class Spent(Rule):
-    """So much of what a meter shows: seconds or joules. A meter without a value stops nothing."""
+    """So much of what a meter shows: seconds or joules. A meter without a value stops nothing.
 
-    def __init__(self, limit: float, unit: str, meter: Callable[[], float | None]) -> None:
-        self._limit, self._unit, self._meter = limit, unit, meter
+    `origin` says how the meter knows, where that is not plain.
+    """
+
+    def __init__(self, limit: float, unit: str, meter: Callable[[], float | None], origin: str = "") -> None:
+        self._limit, self._unit, self._meter, self._origin = limit, unit, meter, origin
 
     def reason(self) -> str | None:
         spent = self._meter()
         if spent is None or spent < self._limit:
             return None
-        return f"{spent:.4g} {self._unit} of {self._limit:g} {self._unit}"
+        how = f" ({self._origin})" if self._origin else ""
+        return f"{spent:.4g} {self._unit} of {self._limit:g} {self._unit}{how}"
 
 
 class Stagnation(Rule):
-    """The front's hypervolume grew by less than a hundredth while so many trials ended.
+    """The front's hypervolume grew by less than a hundredth while so many trials of the full budget ended.
 
-    Both hypervolumes are taken up to the worst value of each objective that any trial had by now. The front
-    is that of feasible networks; counted from its first member on.
+    Trials of lower budgets can add nothing to a front, so they do not count. Both hypervolumes are taken up
+    to the worst value of each objective that any trial had by now. The front is that of feasible networks;
+    counted from its first member on.
     """
 
     def __init__(self, trials: int, full_budget: int, goal: Goal = USUAL_GOAL) -> None:
@@ -86,9 +91,11 @@ class Stagnation(Rule):
         point = self._goal.point(values)
         if point is not None:
             self._worst = np.maximum(self._worst, point)
-            if record.trial.budget >= self._full_budget and not self._goal.broken(values):
-                points = np.array([point]) if front is None else np.vstack([front, point])
-                front = points[non_dominated(points)]
+        if record.trial.budget < self._full_budget:
+            return
+        if point is not None and not self._goal.broken(values):
+            points = np.array([point]) if front is None else np.vstack([front, point])
+            front = points[non_dominated(points)]
         if front is not None:
             self._fronts.append(front)
 
@@ -99,20 +106,24 @@ class Stagnation(Rule):
         if now > before * (1 + GAIN):
             return None
         trials, share = count(self._trials, "trial"), f"{100 * GAIN:.0f} %"
-        return f"{trials} added less than {share} to the hypervolume of the front"
+        return f"{trials} of the full budget added less than {share} to the hypervolume of the front"
 
 
 def rules_of(
-    study: StudyConfig, duration_s: Callable[[], float], energy_j: Callable[[], float | None]
+    study: StudyConfig,
+    duration_s: Callable[[], float],
+    energy_j: Callable[[], float | None],
+    energy_origin: str,
 ) -> list[Rule]:
-    """The rules that the settings ask for; the meters tell what the search took so far."""
+    """The rules that the settings ask for; the meters tell what the search took so far, and the last argument
+    how the joules are known."""
     rules: list[Rule] = []
     if study.stop_epochs is not None:
         rules.append(Epochs(study.stop_epochs, Fidelity.of(study.model_dump()).cost))
     if study.stop_time_s is not None:
         rules.append(Spent(study.stop_time_s, "s", duration_s))
     if study.stop_energy_j is not None:
-        rules.append(Spent(study.stop_energy_j, "J", energy_j))
+        rules.append(Spent(study.stop_energy_j, "J", energy_j, energy_origin))
     if study.stop_stagnation is not None:
         rules.append(Stagnation(study.stop_stagnation, study.max_budget, Goal.of(study.model_dump())))
     return rules
