@@ -81,7 +81,7 @@ def test_a_worker_at_its_time_limit_hands_its_trial_on(tmp_path):
         dask.add()
         (done,) = collect(pool, 1)
     assert isinstance(done.result, Evaluation)
-    assert [note.partition("; ")[2] for note in notes] == ["trial 1 runs again"]
+    assert sum("trial 1 runs again" in note for note in notes) == 1
 
 
 def test_a_worker_that_cannot_start_trials_gets_none_and_others_do_them(tmp_path):
@@ -93,9 +93,7 @@ def test_a_worker_that_cannot_start_trials_gets_none_and_others_do_them(tmp_path
             pool.submit(trial(number))
         assert {done.trial.id for done in collect(pool, 2)} == {1, 2}
         assert pool.free == 1
-    assert [note.partition(" gets no more trials: ")[2][:26] for note in notes] == [
-        "a worker ended while start"
-    ]
+    assert sum("gets no more trials: a worker ended while starting" in note for note in notes) == 1
 
 
 def test_where_no_worker_can_start_trials_the_search_ends_in_one_line(tmp_path):
