@@ -292,7 +292,7 @@ class TestSearch:
         finished = [row for row in rows if row["status"] == "done" and row["budget"] == "3"]
         assert finished
         for row in finished:
-            assert ("size <= 8 kB" in row["breaks"]) == (int(row["size_bytes"]) > 8 * 1024)
+            assert ("size <= 8 kB" in row["breaks"]) == (int(row["size_bytes"]) > 8000)
 
     def test_the_same_command_again_does_nothing_new(self, finished):
         run, _ = finished

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -94,6 +95,28 @@ def test_elsewhere_it_writes_a_line_a_trial_and_ends_with_the_run(started):
     assert lines[0].startswith("[1/10] trial 1 (9 epochs): accuracy 50.0 %")
     assert lines[1] == "[2/10] trial 2 (9 epochs): crashed: boom"
     assert lines[2].startswith("[3/10] trial 3 (3 epochs): accuracy 75.0 %")
+
+
+def test_on_a_terminal_the_picture_is_drawn_anew_while_the_run_is_written(started, monkeypatch):
+    monkeypatch.setattr(watching, "_PATIENCE", 0.0)
+    run, journal = started
+    screen = console(True)
+    watcher = threading.Thread(target=watching.watch, args=(run, screen, 0.05))
+    watcher.start()
+    _until(lambda: "2 of 10 trials" in screen.file.getvalue())
+    assert "75.0 %" not in screen.file.getvalue()
+    journal.append(Finished(3, evaluation(0.25, 1e-8), 1.0))
+    _until(lambda: "3 of 10 trials" in screen.file.getvalue())
+    journal.__exit__(None, None, None)
+    watcher.join(10)
+    assert not watcher.is_alive()
+
+
+def _until(condition) -> None:
+    ends = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
 
 
 def test_a_run_begun_anew_is_watched_from_its_beginning(started):

@@ -56,6 +56,18 @@ def test_a_trial_that_raises_is_told_in_a_line_and_logged_whole(tmp_path):
     assert code == 1 and "Fatal Python error" not in log
 
 
+def test_a_trial_takes_as_many_threads_as_its_study_says(tmp_path):
+    (tmp_path / "counted.py").write_text(
+        "import torch\n"
+        "from jouleshift.models import create\n\n"
+        "def net(num_classes, in_channels):\n"
+        "    raise RuntimeError(f'{torch.get_num_threads()} threads')\n"
+    )
+    for threads in (1, 3):
+        (answer,), _, _ = dialogue(tmp_path, model="counted:net", threads=threads)
+        assert f"{threads} threads" in answer["bad_input"]
+
+
 def test_a_worker_that_refuses_its_set_up_ends_quietly(tmp_path):
     said = [{"bad_input": "unknown model 'resnet-20' (did you mean 'resnet20'?)"}]
     assert dialogue(tmp_path, model="resnet-20") == (said, "", 0)

@@ -170,6 +170,13 @@ def test_no_scheduler_at_the_address_is_one_line(tmp_path, monkeypatch):
         pass
 
 
+@pytest.mark.parametrize(("stated", "taken"), [(None, 5), (2, 2)])
+def test_a_trial_takes_its_dask_workers_threads_unless_the_study_says(monkeypatch, tmp_path, stated, taken):
+    monkeypatch.setattr(remote, "get_worker", lambda: SimpleNamespace(state=SimpleNamespace(nthreads=5)))
+    work = Work({"study": {"threads": stated, "seed": 3}}, tmp_path / "run.log")
+    assert remote._on_this_worker(work).setup["study"] == {"threads": taken, "seed": 3}
+
+
 @pytest.mark.parametrize(
     ("version", "proof", "message"),
     [("0.0.9", "there", "has jouleshift"), (remote.__version__, "missing", "directory that all machines")],

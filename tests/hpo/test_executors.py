@@ -114,3 +114,8 @@ def test_each_worker_sees_one_gpu_in_turn(tmp_path, monkeypatch):
     assert visible_gpus() == ["4", "7"]
     assert [one_gpu(["4", "7"], seat)["CUDA_VISIBLE_DEVICES"] for seat in range(3)] == ["4", "7", "4"]
     assert one_gpu([], 0) == {}
+    notes = []
+    work = Work({}, tmp_path / "run.log", command=COMMAND)
+    with LocalWorkers(work, 2, gpus=visible_gpus(), on_note=notes.append) as pool:
+        run(pool, trial(1, "gpu"), trial(2, "gpu"))
+    assert sorted(notes) == ["sees 4", "sees 7"]

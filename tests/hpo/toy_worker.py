@@ -53,6 +53,8 @@ def main() -> None:
                 while True:
                     hog.append(bytearray(16 * 2**20))
                     time.sleep(0.01)
+            case "gpu":
+                say({"note": f"sees {os.environ.get('CUDA_VISIBLE_DEVICES')}"})
             case "wait":
                 say({"note": f"trial {trial['id']} waits"})
             case "sleep":
